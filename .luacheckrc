@@ -1,0 +1,18 @@
+-- What each room may see. A playbook's names come from the host, never from a global of ours.
+std = "lua54"
+max_line_length = 120
+unused_args = true
+
+local words = {
+  "playbook", "step", "group", "check", "show", "note", "artifact", "chart", "skip", "fail", "finish", "suggest",
+  "confirm", "choose", "ask", "manual", "ensure", "undo", "always", "settle", "attempt", "wait_until", "hold",
+  "sleep", "now", "clock", "pause_until", "parallel", "each", "try", "call", "http", "sql", "redis", "shell",
+  "files", "logs", "notify", "state", "secret", "json", "time", "batches", "service", "judge",
+}
+local playbook = { std = "min", read_globals = words }
+
+files["playbooks"] = playbook
+files["stdlib"] = playbook
+files["environments"] = { std = "none", read_globals = { "secret" } }
+files["tests/lua"] = { std = "lua54" }
+files["runtime"] = { std = "lua54" }

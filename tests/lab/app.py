@@ -1,0 +1,228 @@
+"""The lab's application: HTTP and HTTPS on loopback, with state that a scenario can turn.
+
+  /health /api/health            open; JSON status and whether the database answers
+  /api/admin/health /api/admin/pool /api/admin/feature-flags     bearer token
+  /_lab/requests /_lab/state /_lab/reset      the lab's own handle: what came in, be slow, be broken
+
+Its one database session is named lab-keeper; the numbers of /api/admin/pool are counted on the
+server: the sessions of the application `api`, against the size its pool is said to have.
+"""
+
+import json
+import os
+import ssl
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pq
+from processes import write_private
+
+POOL_SIZE = 50
+KEPT_REQUESTS = 10_000
+POOL = """
+SELECT count(*), count(*) FILTER (WHERE state = 'idle'),
+       count(*) FILTER (WHERE wait_event_type = 'Lock'), count(*) FILTER (WHERE state <> 'idle')
+FROM pg_stat_activity WHERE application_name = 'api' AND backend_type = 'client backend'"""
+
+
+class Database:
+    """One kept session, opened again when the server closed it."""
+
+    def __init__(self, conninfo):
+        self.conninfo, self.lock, self.session = conninfo, threading.Lock(), None
+
+    def query(self, text, *values):
+        with self.lock:
+            for attempt in (1, 2):
+                try:
+                    if self.session is None:
+                        self.session = pq.Session(self.conninfo)
+                    return self.session.query(text, *values)
+                except pq.Error:
+                    if self.session is not None:
+                        self.session.close()
+                        self.session = None
+                    if attempt == 2:
+                        raise
+
+
+class State:
+    """What the application was told to be, and what it received."""
+
+    def __init__(self, config):
+        self.token, self.database = config["token"], Database(config["database"])
+        self.lock, self.started = threading.Lock(), time.time()
+        self.reset()
+
+    def reset(self):
+        with self.lock:
+            self.delay, self.status, self.paths, self.requests = 0.0, None, None, []
+
+    def change(self, wish):
+        """{"delay": seconds, "status": 503 or null, "paths": ["/health", …] or null for all}"""
+        with self.lock:
+            self.delay = float(wish.get("delay", self.delay))
+            self.status = wish.get("status", self.status)
+            self.paths = wish.get("paths", self.paths)
+            return {"delay": self.delay, "status": self.status, "paths": self.paths}
+
+    def remember(self, entry):
+        with self.lock:
+            self.requests.append(entry)
+            del self.requests[:-KEPT_REQUESTS]
+
+    def trouble(self, path):
+        with self.lock:
+            if self.paths is not None and path not in self.paths:
+                return 0.0, None
+            return self.delay, self.status
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "opsrun-lab", ""
+    disable_nagle_algorithm = True
+    state = None
+
+    def do_GET(self):
+        self.handle_request()
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
+
+    def handle_request(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        self.body = self.rfile.read(length) if length else b""
+        path, _, query = self.path.partition("?")
+        if path.startswith("/_lab/"):
+            return self.handle_lab(path)
+        self.state.remember({"time": time.time(), "method": self.command, "path": path,
+                             "query": query, "headers": dict(self.headers),
+                             "body": self.body.decode(errors="replace")})
+        delay, status = self.state.trouble(path)
+        if delay:
+            time.sleep(delay)
+        if status:
+            return self.answer(status, {"status": "error", "error": "the lab says so"})
+        if path.startswith("/api/admin/"):
+            if self.headers.get("Authorization") != f"Bearer {self.state.token}":
+                return self.answer(401, {"error": "a bearer token is needed"})
+        route = ROUTES.get((self.command if self.command != "HEAD" else "GET", path))
+        if route is None:
+            known = any(p == path for _, p in ROUTES)
+            return self.answer(405 if known else 404, {"error": f"no {self.command} {path}"})
+        try:
+            self.answer(*route(self))
+        except pq.Error as error:
+            self.answer(503, {"status": "unhealthy", "database": "disconnected",
+                              "services": {"database": "disconnected"}, "error": str(error)})
+
+    def handle_lab(self, path):
+        if path == "/_lab/requests":
+            with self.state.lock:
+                return self.answer(200, list(self.state.requests))
+        if path == "/_lab/state":
+            return self.answer(200, self.state.change(json.loads(self.body or b"{}")))
+        if path == "/_lab/reset":
+            self.state.reset()
+            return self.answer(200, {})
+        return self.answer(404, {"error": "no such handle"})
+
+    def answer(self, status, value):
+        text = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+
+    def log_message(self, format, *args):
+        sys.stderr.write(f"{self.log_date_time_string()} {format % args}\n")
+
+    # The routes. Each returns a status and a value to be sent as JSON.
+
+    def index(self):
+        return 200, {"name": "lab", "version": "1.0.0"}
+
+    def health(self):
+        self.state.database.query("SELECT 1")
+        return 200, {"status": "healthy", "services": {"database": "connected"},
+                     "uptime": round(time.time() - self.state.started, 3)}
+
+    def api_health(self):
+        self.state.database.query("SELECT 1")
+        return 200, {"status": "ok", "database": "connected", "pool": self.pool_numbers()}
+
+    def admin_health(self):
+        return 200, {"data": {"status": "healthy", "database": "connected"}}
+
+    def pool(self):
+        return 200, {"data": self.pool_numbers()}
+
+    def pool_numbers(self):
+        total, idle, waiting, busy = map(int, self.state.database.query(POOL)[0])
+        return {"total": total, "idle": idle, "waiting": waiting, "checked_out": busy,
+                "size": POOL_SIZE}
+
+    def flags(self):
+        rows = self.state.database.query("SELECT name, enabled, kill_switch, rollout_percentage"
+                                         " FROM feature_flags ORDER BY name")
+        return 200, {"data": [{"name": n, "enabled": e == "t", "kill_switch": k == "t",
+                               "rollout_percentage": int(p)} for n, e, k, p in rows]}
+
+    def set_flag(self):
+        wish = json.loads(self.body)
+        rows = self.state.database.query(
+            "UPDATE feature_flags SET enabled = $2 WHERE name = $1 RETURNING name",
+            wish["name"], str(bool(wish["enabled"])).lower())
+        return (200, {"updated": len(rows)}) if rows else (404, {"error": "no such flag"})
+
+
+ROUTES = {
+    ("GET", "/"): Handler.index,
+    ("GET", "/health"): Handler.health,
+    ("GET", "/api/health"): Handler.api_health,
+    ("GET", "/api/admin/health"): Handler.admin_health,
+    ("GET", "/api/admin/pool"): Handler.pool,
+    ("GET", "/api/admin/feature-flags"): Handler.flags,
+    ("POST", "/api/admin/feature-flags"): Handler.set_flag,
+}
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+    context = None
+
+    def get_request(self):
+        """A TLS handshake belongs into the connection's own thread, not here."""
+        connection, address = super().get_request()
+        if self.context is not None:
+            connection = self.context.wrap_socket(connection, server_side=True,
+                                                  do_handshake_on_connect=False)
+        return connection, address
+
+    def handle_error(self, request, client_address):
+        """A peer that went away or broke the handshake is no trouble of ours."""
+        print(f"{client_address}: {sys.exc_info()[1]!r}", file=sys.stderr)
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        config = json.load(file)
+    Handler.state = State(config)
+    Handler.state.database.query("SELECT 1")      # there before a scenario takes the last slots
+    plain, secure = (Server(("127.0.0.1", 0), Handler) for _ in range(2))
+    secure.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secure.context.load_cert_chain(config["certificate"], config["key"])
+    write_private(config["ports"], json.dumps(
+        {"http": plain.server_port, "https": secure.server_port}))
+    threading.Thread(target=secure.serve_forever, daemon=True).start()
+    plain.serve_forever()
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    main()
