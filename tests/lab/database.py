@@ -31,6 +31,7 @@ shared_buffers = 16MB
 shared_preload_libraries = 'pg_stat_statements'
 track_activity_query_size = 4096
 track_io_timing = on
+client_connection_check_interval = '100ms'
 fsync = off
 synchronous_commit = off
 full_page_writes = off
@@ -186,6 +187,14 @@ def fill_template(work, data, password):
         processes.stop("postgres")
 
 
+def drop_old(store):
+    """Removes templates an earlier state of the lab's files made, once nobody copies them any more."""
+    for name in os.listdir(store):
+        path = os.path.join(store, name)
+        if os.path.isdir(path) and time.time() - os.stat(path).st_mtime > 3600:
+            shutil.rmtree(path)
+
+
 def template():
     """The directory of the finished template, built now if there is none that fits."""
     shape = hashlib.sha256(f"{VERSION} {os.geteuid()}".encode())
@@ -200,6 +209,7 @@ def template():
         if os.path.exists(directory) and time.time() - os.stat(directory).st_mtime > MAX_AGE:
             shutil.rmtree(directory)
         if not os.path.exists(directory):
+            drop_old(store)
             unfinished = directory + ".new"
             shutil.rmtree(unfinished, ignore_errors=True)
             os.mkdir(unfinished, 0o700)

@@ -50,11 +50,11 @@ class Lab:
         self.facts = facts
         write_private(self.path("lab.json"), json.dumps(facts, indent=1))
 
-    def conninfo(self, more=""):
-        """As the superuser, whose last connections are reserved; named as the lab's own."""
+    def conninfo(self, name="lab-keeper"):
+        """As the superuser, whose last connections are reserved; under a name of the lab's own."""
         return (f"host=127.0.0.1 port={self.facts['port']} dbname=app user=ops sslmode=disable"
-                f" password={self.facts['password']} application_name=lab-keeper"
-                f" connect_timeout=10 {more}")
+                f" password={self.facts['password']} application_name={name}"
+                " connect_timeout=10")
 
     def client_conninfo(self):
         return f"host=127.0.0.1 port={self.facts['port']} dbname=app sslmode=disable"
@@ -121,8 +121,9 @@ def start_app(lab, template):
     config = lab.path("app.json")
     write_private(config, json.dumps({
         "token": lab.facts["token"], "database": lab.conninfo(), "ports": ports,
-        "certificate": os.path.join(template, "server.pem"),
-        "key": os.path.join(template, "server.key")}))
+        "certificate": shutil.copy(os.path.join(template, "server.pem"), lab.path("app.pem")),
+        "key": shutil.copy(os.path.join(template, "server.key"), lab.path("app.key"))}))
+    os.chmod(lab.path("app.key"), 0o600)
     lab.processes.start("app", [sys.executable, os.path.join(database.HERE, "app.py"), config],
                         lab.path("app.log"), ready=lambda: os.path.exists(ports))
     with open(ports, encoding="utf-8") as file:

@@ -1,0 +1,11 @@
+-- The lab of this checkout: ./dev lab up, then eval "$(./dev lab env)".
+return {
+  label    = "lab",
+  timezone = "Etc/UTC",
+  sql      = { primary = { url = secret.env "DATABASE_URL", statement_timeout = "30s" } },
+  redis    = { cache = { url = secret.env "REDIS_URL" } },
+  http     = { api = { base = secret.env "APP_URL", bearer = secret.env "ADMIN_TOKEN" } },
+  params   = {
+    ["incident/db-exhaustion"] = { api = "api", keep = { "lab-keeper", "pgbouncer", "pg_dump", "pg_restore" } },
+  },
+}
