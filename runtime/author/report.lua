@@ -1,0 +1,237 @@
+--- check, show, note, suggest: what a step says to the report.
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local journal = require "runtime.journal"
+local plan = require "runtime.plan"
+local report = require "runtime.report"
+local table_text = require "runtime.table_text"
+local text = require "runtime.text"
+local author = {}
+
+--- How bad a verdict is, to find the worst.
+author.rank = { ok = 0, warning = 1, unknown = 1, critical = 2 }
+
+local check_options = {
+  "unit",
+  "above",
+  "below",
+  "between",
+  "expect",
+  "missing",
+  "or_fail",
+}
+
+local function misuse(where, message)
+  error(errors.wrap(message, where), 0)
+end
+
+local function validate(name, opts, where)
+  for option in pairs(opts) do
+    local known = false
+    for _, candidate in ipairs(check_options) do
+      known = known or candidate == option
+    end
+    if not known then
+      local near = text.nearest(tostring(option), check_options)
+      misuse(
+        where,
+        ("check '%s': unknown option '%s' (%s)"):format(
+          name,
+          tostring(option),
+          near and ("did you mean '" .. near .. "'?") or ("it takes: " .. table.concat(check_options, ", "))
+        )
+      )
+    end
+  end
+  for _, side in ipairs { "above", "below" } do
+    local limits = opts[side]
+    if limits ~= nil and type(limits) ~= "table" then
+      misuse(where, ("check '%s': %s: expected {warning = …, critical = …}"):format(name, side))
+    end
+  end
+end
+
+--- The verdict on a value, and in words which limit decided or would.
+---@return string verdict, string? threshold
+local function judge(value, opts)
+  if value == nil then
+    return opts.missing or "unknown", "no value"
+  end
+  local parts = {}
+  local verdict = "ok"
+  for _, side in ipairs { "above", "below" } do
+    local limits = opts[side]
+    if limits then
+      local said = {}
+      for _, level in ipairs { "warning", "critical" } do
+        local limit = limits[level]
+        if limit ~= nil then
+          said[#said + 1] = ("%s %s %s"):format(level, side, table_text.value(limit))
+          local crossed = side == "above" and value > limit or side == "below" and value < limit
+          if crossed then
+            verdict = level
+          end
+        end
+      end
+      parts[#parts + 1] = table.concat(said, ", ")
+    end
+  end
+  if opts.between then
+    local low, high = opts.between[1], opts.between[2]
+    if value < low or value > high then
+      verdict = "critical"
+    end
+    parts[#parts + 1] = ("between %s and %s"):format(table_text.value(low), table_text.value(high))
+  end
+  if opts.expect ~= nil then
+    if value ~= opts.expect then
+      verdict = "critical"
+    end
+    parts[#parts + 1] = ("expected %s"):format(table_text.value(opts.expect))
+  end
+  return verdict, #parts > 0 and table.concat(parts, "; ") or nil
+end
+
+--- The options of a check: as given, or the threshold of that name in the header.
+local function resolve(current, name, opts, where)
+  if type(opts) ~= "string" then
+    return opts or {}
+  end
+  local known = current.run.header.thresholds or {}
+  if known[opts] then
+    return known[opts]
+  end
+  local names = {}
+  for threshold in pairs(known) do
+    names[#names + 1] = threshold
+  end
+  local near = text.nearest(opts, names)
+  misuse(
+    where,
+    ("check '%s': no threshold '%s'%s"):format(name, opts, near and (" (did you mean '" .. near .. "'?)") or "")
+  )
+end
+
+function author.build(host)
+  local api = {}
+
+  --- Compares a value with its limits. Does not end the step unless `or_fail`.
+  ---@return string verdict "ok", "warning", "critical" or "unknown"
+  function api.check(name, value, opts)
+    local current = context.need "check"
+    local where = host.where()
+    if type(name) ~= "string" then
+      misuse(where, "check: expected the check's name first, got " .. type(name))
+    end
+    opts = resolve(current, name, opts, where)
+    validate(name, opts, where)
+    if plan.is_planned(value) then
+      value = nil
+    end
+    local run = current.run
+    local verdict, threshold = judge(value, opts)
+    local undetermined = plan.undetermined(run) or nil
+    local entry = {
+      name = name,
+      value = value,
+      verdict = verdict,
+      unit = opts.unit,
+      threshold = threshold,
+      undetermined = undetermined,
+      step = current.step.id,
+    }
+    if not run.checks[name] then
+      run.check_order[#run.check_order + 1] = name
+    end
+    run.checks[name] = entry
+    if undetermined then
+      current.step.undetermined = true
+    end
+    journal.write(run, {
+      type = "check",
+      path = current.path,
+      step = current.step.id,
+      name = name,
+      value = journal.plain(value),
+      verdict = verdict,
+      unit = opts.unit,
+      undetermined = undetermined,
+    })
+    report.emit {
+      event = "check",
+      step = current.step.shown,
+      name = name,
+      value = value,
+      unit = opts.unit,
+      verdict = verdict,
+      threshold = threshold,
+      undetermined = undetermined,
+    }
+    if opts.or_fail and verdict == "critical" and not undetermined then
+      error(errors.fail {
+        message = type(opts.or_fail) == "string" and opts.or_fail
+          or ("check '%s' is critical: %s%s"):format(name, table_text.value(value), opts.unit and (" " .. opts.unit) or ""),
+        where = where,
+      }, 0)
+    end
+    return verdict
+  end
+
+  --- Shows text, rows or a table in the report.
+  function api.show(value, opts)
+    local current = context.need "show"
+    opts = opts or {}
+    journal.write(current.run, {
+      type = "show",
+      step = current.step.id,
+      title = opts.title,
+      rows = type(value) == "table" and not plan.is_planned(value) and #value or nil,
+      text = type(value) == "string" and value or nil,
+    })
+    report.emit {
+      event = "show",
+      step = current.step.shown,
+      value = value,
+      title = opts.title,
+      columns = opts.columns,
+    }
+  end
+
+  --- A line for the report and the journal.
+  function api.note(fmt, ...)
+    local current = context.need "note"
+    local said = author.format(fmt, ...)
+    journal.write(current.run, { type = "note", step = current.step.id, text = said })
+    report.emit { event = "note", step = current.step.shown, text = said }
+  end
+
+  --- Offers, at the end of the run, what to play next.
+  function api.suggest(playbook, params)
+    local current = context.need "suggest"
+    local words = { "opsrun", "play", playbook, "-e", current.run.environment.name }
+    for name, value in pairs(params or {}) do
+      words[#words + 1] = "-p"
+      words[#words + 1] = name .. "=" .. tostring(value)
+    end
+    local list = current.run.suggestions
+    list[#list + 1] = table.concat(words, " ")
+  end
+
+  return api
+end
+
+--- string.format that takes any value for %s, also nil, and leaves a lone text with % alone.
+function author.format(fmt, ...)
+  if select("#", ...) == 0 then
+    return tostring(fmt)
+  end
+  local args = table.pack(...)
+  for i = 1, args.n do
+    if type(args[i]) ~= "number" and type(args[i]) ~= "string" then
+      args[i] = table_text.value(args[i])
+    end
+  end
+  return (string.format(fmt, table.unpack(args, 1, args.n)))
+end
+
+return author

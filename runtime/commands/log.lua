@@ -1,0 +1,127 @@
+--- opsrun log RUN [--follow]: the journal of a run, as a person reads it.
+local history = require "runtime.history"
+local journal = require "runtime.journal"
+local report_text = require "runtime.report_text"
+local table_text = require "runtime.table_text"
+
+local function place(record)
+  local text = record.step or ""
+  if record.attempt and record.attempt > 1 then
+    text = ("%s (attempt %d)"):format(text, record.attempt)
+  end
+  if record.branch and record.branch ~= "" then
+    text = ("%s [%s]"):format(text, record.branch)
+  end
+  return text
+end
+
+--- How each record type reads: style, text.
+local lines = {
+  ["run.start"] = function(r)
+    return "bold", ("%s: %s on %s, %s, by %s@%s"):format(r.run, r.playbook, r.environment, r.mode, r.operator, r.hostname)
+  end,
+  ["step.start"] = function(r)
+    return "bold", ("step %s: %s"):format(place(r), r.name)
+  end,
+  ["step.end"] = function(r)
+    local why = r.error and r.error.message or r.reason
+    return nil, ("step %s %s in %s%s"):format(place(r), r.state, report_text.seconds_text(r.seconds), why and (": " .. why) or "")
+  end,
+  ["step.retry"] = function(r)
+    return "yellow", ("step %s attempt %d failed, trying again: %s"):format(r.step, r.attempt, r.error.message)
+  end,
+  ["effect.begin"] = function(r)
+    return nil, ("  begin   %s"):format(r.summary)
+  end,
+  ["effect.end"] = function(r)
+    local verb = (r.class == "change" or r.class == "tell") and "changed" or r.class
+    local text = ("  %-7s %s"):format(r.outcome == "done" and verb or r.outcome, r.summary)
+    if r.error then
+      text = text .. ": " .. r.error.message
+    elseif r.not_kept then
+      text = text .. " (value not kept: " .. r.not_kept .. ")"
+    end
+    return r.error and "red" or (verb == "changed" and "bold" or "dim"), text
+  end,
+  ["effect.planned"] = function(r)
+    return "cyan", "  would   " .. r.summary
+  end,
+  ["effect.refused"] = function(r)
+    return "red", ("  refused %s: %s"):format(r.summary, r.error.message)
+  end,
+  ["check"] = function(r)
+    local value = r.value == nil and "no value" or table_text.value(r.value)
+    return r.verdict ~= "ok" and "yellow" or nil,
+      ("  check   %s %s%s: %s%s"):format(r.name, value, r.unit and (" " .. r.unit) or "", r.verdict, r.undetermined and " (undetermined)" or "")
+  end,
+  ["note"] = function(r)
+    return nil, "  note    " .. r.text
+  end,
+  ["show"] = function(r)
+    return "dim", ("  show    %s"):format(r.title or r.text or ((r.rows or 0) .. " rows"))
+  end,
+  ["wait"] = function(r)
+    return nil, ("  wait    %s: %s after %s, %d looks"):format(r.text, r.ok and "true" or "not true", report_text.seconds_text(r.seconds), r.polls)
+  end,
+  ["signal"] = function(r)
+    return "yellow", "signal " .. r.name
+  end,
+  ["undo.push"] = function(r)
+    return "dim", ("  %-7s registered: %s"):format(r.kind, r.text)
+  end,
+  ["undo.done"] = function(r)
+    return r.ok and "bold" or "red", ("  undo    %s%s"):format(r.text, r.ok and "" or (": " .. tostring(r.error)))
+  end,
+  ["run.end"] = function(r)
+    return "bold",
+      ("%s, exit %d, %d change%s, %s%s"):format(
+        r.state,
+        r.code,
+        r.changes,
+        r.changes == 1 and "" or "s",
+        report_text.seconds_text(r.seconds),
+        r.error and (": " .. r.error.message) or ""
+      )
+  end,
+}
+
+local function print_record(host, record)
+  local render = lines[record.type]
+  local style, text
+  if render then
+    style, text = render(record)
+  else
+    style, text = "dim", "  " .. record.type
+  end
+  host.term.out(record.t:sub(12, 23) .. "  ", "dim")
+  host.term.out(text .. "\n", style)
+end
+
+---@param services {host: table, options: table}
+---@return integer exit code
+return function(services)
+  local host, flags = services.host, services.options.flags
+  table_text.open(host.term.display_width)
+  local id = history.find(services.options.words[1])
+  local shown, ended = 0, false
+  repeat
+    local records, notice = journal.read(id)
+    for i = shown + 1, #records do
+      if flags.json then
+        host.term.out(host.json.encode(records[i]) .. "\n")
+      else
+        print_record(host, records[i])
+      end
+      ended = ended or records[i].type == "run.end"
+    end
+    shown = #records
+    if flags.follow and not ended then
+      if not host.task.sleep(0.2) or host.signals.count() > 0 then
+        return 130
+      end
+    elseif notice then
+      host.term.message("note", notice)
+    end
+  until ended or not flags.follow
+  return 0
+end

@@ -1,0 +1,51 @@
+--- Every primitive verb, as data: one row each, from the files in runtime/effects/. From the rows
+--- come the faces playbooks call, their argument checks, the signature table, the editor stubs and
+--- the reference index. No row holds a function.
+---
+---@class opsrun.EffectRow
+---@field class "read"|"record"|"change"|"ask"|"tell"
+---@field module string    which adapter
+---@field verb string      which verb of it
+---@field face "handle"|"library"|"both"|"call"|"global"  sql(n):query() | shell.read() | both | notify(n)(…) | confirm(…)
+---@field params table     {{name, type}, …}; a type ending in ? may be nil
+---@field options table?   names opts may hold, beside `effects.common`
+---@field returns string
+---@field help string      one line
+---@field interactive boolean? a person answers; a dry run says "would ask"
+---@field polled boolean?  may be asked over and over: not journaled inside a poll
+local effects = { rows = {} }
+
+--- Options every effect takes.
+effects.common = { "id", "timeout", "on_dry", "costs", "happened" }
+
+local files = {
+  "runtime.effects.sql",
+  "runtime.effects.http",
+  "runtime.effects.shell",
+  "runtime.effects.notify",
+  "runtime.effects.run",
+}
+
+for _, file in ipairs(files) do
+  for kind, row in pairs(require(file)) do
+    row.kind = kind
+    effects.rows[kind] = row
+  end
+end
+
+--- The row of a kind; an unknown one is our own bug.
+function effects.row(kind)
+  return effects.rows[kind] or error("no effect row '" .. tostring(kind) .. "'", 2)
+end
+
+--- The rows' kinds in a stable order.
+function effects.kinds()
+  local kinds = {}
+  for kind in pairs(effects.rows) do
+    kinds[#kinds + 1] = kind
+  end
+  table.sort(kinds)
+  return kinds
+end
+
+return effects

@@ -1,0 +1,341 @@
+--- The order of steps: declared while the playbook loads, then run one after another; groups side by
+--- side; a step inside a step at once. Never calls the host's clients.
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local report = require "runtime.report"
+local step = require "runtime.step"
+local tasks = require "runtime.tasks"
+local text = require "runtime.text"
+local engine = {}
+
+local step_options =
+  { "id", "when", "needs", "timeout", "retry", "fresh", "idempotent", "optional", "happened" }
+local group_options = { "id", "together", "keep_going", "retry", "when" }
+
+local function load_error(where, message, hint)
+  error(errors.load { message = message, where = where, hint = hint }, 0)
+end
+
+--- "Terminate idle sessions" -> "terminate-idle-sessions"
+local function slug(name)
+  return (name:lower():gsub("[^%w]+", "-"):gsub("^%-+", ""):gsub("%-+$", ""))
+end
+
+local function check_options(what, opts, known, where)
+  for option in pairs(opts) do
+    local found = false
+    for _, candidate in ipairs(known) do
+      found = found or candidate == option
+    end
+    if not found then
+      local near = text.nearest(tostring(option), known)
+      load_error(
+        where,
+        ("%s: unknown option '%s'"):format(what, tostring(option)),
+        near and ("did you mean '%s'?"):format(near) or ("it takes: " .. table.concat(known, ", "))
+      )
+    end
+  end
+end
+
+--- step(name, [opts,] fn) as a node; raises a load error for wrong arguments.
+local function make_node(kind, known, where, name, opts, fn)
+  if fn == nil and type(opts) == "function" then
+    opts, fn = {}, opts
+  end
+  if type(name) ~= "string" or name == "" then
+    load_error(where, ("%s: expected a name first, got %s"):format(kind, type(name)))
+  end
+  local what = ("%s '%s'"):format(kind, name)
+  if type(fn) ~= "function" then
+    load_error(where, ("%s: expected a function last, got %s"):format(what, type(fn)))
+  end
+  if type(opts) ~= "table" then
+    load_error(where, ("%s: expected a table of options, got %s"):format(what, type(opts)))
+  end
+  check_options(what, opts, known, where)
+  if opts.retry ~= nil and type(opts.retry) ~= "table" then
+    load_error(where, ("%s: retry: expected {times = 3, after = \"5s\"}"):format(what))
+  end
+  return { kind = kind, name = name, opts = opts, fn = fn, where = where, id = opts.id or slug(name) }
+end
+
+--- Functions for the sandbox that declare while the playbook loads and, inside a step, run at once.
+---@param host table
+---@return table globals, table book {nodes, by_id}
+function engine.builder(host)
+  local book = { nodes = {}, by_id = {} }
+  local collecting = book.nodes
+  local numbers = { 0 }
+
+  local function register(node)
+    local before = book.by_id[node.id]
+    if before then
+      load_error(
+        node.where,
+        ("step '%s' is declared twice: id '%s' is also at %s"):format(node.name, node.id, before.where),
+        "give one of them another name, or an id: step(\"…\", { id = \"…\" }, function(p) … end)"
+      )
+    end
+    book.by_id[node.id] = node
+    numbers[#numbers] = numbers[#numbers] + 1
+    node.number = table.concat(numbers, ".")
+    collecting[#collecting + 1] = node
+  end
+
+  --- A step inside a step: its id is made unique within the run, then it runs at once.
+  local function run_inside(current, node)
+    local run = current.run
+    local seen = run.inner_ids[node.id]
+    run.inner_ids[node.id] = (seen or 0) + 1
+    if seen or book.by_id[node.id] then
+      node.id = ("%s.%d"):format(node.id, (seen or 0) + 1)
+    end
+    current.step.children = (current.step.children or 0) + 1
+    node.number = ("%s.%d"):format(current.step.shown.number, current.step.children)
+    return engine.run_node(run, node, current)
+  end
+
+  --- The value of a step, for later ones.
+  local function handle_of(node)
+    return setmetatable({}, {
+      __call = function()
+        return engine.value_of(context.need("a step's result"), node)
+      end,
+      __tostring = function()
+        return "step '" .. node.name .. "'"
+      end,
+      __metatable = "step",
+    })
+  end
+
+  local globals = {}
+
+  function globals.step(name, opts, fn)
+    local node = make_node("step", step_options, host.where(), name, opts, fn)
+    local current = context.current()
+    if current and current.step then
+      local record = run_inside(current, node)
+      engine.raise_unless_well(current.run, record)
+      return handle_of(node)
+    end
+    register(node)
+    return handle_of(node)
+  end
+
+  function globals.group(name, opts, fn)
+    local node = make_node("group", group_options, host.where(), name, opts, fn)
+    local current = context.current()
+    if current and current.step then
+      load_error(node.where, ("group '%s': a group stands outside steps"):format(node.name), "use parallel or each inside a step")
+    end
+    register(node)
+    local outer = collecting
+    node.nodes = {}
+    collecting = node.nodes
+    numbers[#numbers + 1] = 0
+    local ok, err = pcall(node.fn)
+    collecting = outer
+    numbers[#numbers] = nil
+    if not ok then
+      error(err, 0)
+    end
+  end
+
+  return globals, book
+end
+
+--- What a step returned: its value; a skipped one skips the asking step, a planned one plans it; one
+--- never run is run first if it only reads.
+function engine.value_of(current, node)
+  local run = current.run
+  local record = run.records[node]
+  if not record then
+    local parent = setmetatable({ reads_only = ("step '%s', run first because a later step needs it"):format(node.name) }, { __index = run.context })
+    record = step.run(run, node, parent)
+  end
+  if record.state == "skipped" or record.state == "declined" then
+    error(errors.skip { message = ("step '%s' was %s"):format(node.name, record.state) }, 0)
+  elseif record.value == nil and (record.state == "planned" or record.state == "undetermined") then
+    error(errors.planned {
+      message = ("needs the result of '%s', which depends on changes that were not made"):format(node.name),
+    }, 0)
+  elseif record.state == "failed" or record.state == "refused" or record.state == "cancelled" then
+    error(errors.fail { message = ("step '%s', whose result is needed, %s"):format(node.name, record.state) }, 0)
+  end
+  return record.value
+end
+
+--- Passes a child's bad end on to the enclosing step.
+function engine.raise_unless_well(_, record)
+  if record.failure then
+    error(record.failure, 0)
+  end
+end
+
+local function is_bad(record)
+  return record.failure ~= nil
+end
+
+--- Runs the nodes of a group side by side; each step's lines are shown together when it ends.
+local function run_together(run, node, parent)
+  local functions, records = {}, {}
+  for i, child in ipairs(node.nodes) do
+    functions[i] = function()
+      local ctx = context.current()
+      local buffer = {}
+      ctx.buffer = buffer
+      records[i] = engine.run_node(run, child, ctx)
+      ctx.buffer = nil
+      report.flush(buffer)
+      if is_bad(records[i]) and not node.opts.keep_going then
+        error(records[i].failure, 0)
+      end
+    end
+  end
+  tasks.side_by_side(parent, functions, { keep_going = node.opts.keep_going })
+  local first
+  for i = 1, #node.nodes do
+    local record = records[i]
+    if record and is_bad(record) and (not first or first.state == "cancelled") then
+      first = record
+    end
+  end
+  return first
+end
+
+local function run_in_order(run, node, parent)
+  local first
+  for _, child in ipairs(node.nodes) do
+    local record = engine.run_node(run, child, parent)
+    if record and is_bad(record) then
+      first = first or record
+      if not node.opts.keep_going or errors.is(record.failure, "finish") then
+        return first
+      end
+    end
+  end
+  return first
+end
+
+--- Runs a step or a group. Returns a record; a group's is the first bad one of its steps, or nil.
+function engine.run_node(run, node, parent)
+  if run.skip_ids[node.id] then
+    return engine.skip(run, node, parent, "by --skip")
+  end
+  if node.kind == "step" then
+    return step.run(run, node, parent)
+  end
+  local when = node.opts.when
+  if type(when) == "function" then
+    when = when(run.params)
+  end
+  if when == false then
+    return nil
+  end
+  return (node.opts.together and run_together or run_in_order)(run, node, parent)
+end
+
+--- Marks a node skipped without running it.
+function engine.skip(run, node, parent, why)
+  if node.kind == "group" then
+    for _, child in ipairs(node.nodes) do
+      engine.skip(run, child, parent, why)
+    end
+    return nil
+  end
+  local copy = setmetatable({ skip_reason = why }, { __index = node })
+  local record = step.run(run, copy, parent)
+  run.records[node] = record
+  return record
+end
+
+--- The nodes between --from and --until, both included.
+local function selection(run, book)
+  local from, till = run.options.from, run.options["until"]
+  for _, id in pairs { from, till } do
+    if not book.by_id[id] then
+      local ids = {}
+      for known in pairs(book.by_id) do
+        ids[#ids + 1] = known
+      end
+      table.sort(ids)
+      error(errors.usage {
+        message = ("no step has the id '%s'"):format(id),
+        hint = "steps of this playbook: " .. table.concat(ids, ", "),
+      }, 0)
+    end
+  end
+  local chosen, on = {}, from == nil
+  for _, node in ipairs(book.nodes) do
+    on = on or node.id == from
+    if on then
+      chosen[#chosen + 1] = node
+    end
+    if node.id == till then
+      break
+    end
+  end
+  return chosen
+end
+
+--- Counts the steps of nodes, groups opened.
+local function count_steps(nodes)
+  local count = 0
+  for _, node in ipairs(nodes) do
+    count = count + (node.kind == "group" and count_steps(node.nodes) or 1)
+  end
+  return count
+end
+
+--- Runs the chosen steps. Returns nil, or the failure that ended the run.
+function engine.run(run, book)
+  local nodes = selection(run, book)
+  run.total_steps = count_steps(nodes)
+  for _, node in ipairs(nodes) do
+    local record = engine.run_node(run, node, run.context)
+    local failure = record and record.failure
+    if errors.is(failure, "finish") then
+      run.finished = failure.message
+      return nil
+    elseif failure then
+      run.failed_step = record
+      return failure
+    end
+    if run.stop then
+      return run.stop
+    end
+  end
+  return nil
+end
+
+--- How true a dry run was: "9 steps: 6 read for real (1 declared), 2 planned, 1 undetermined".
+function engine.fidelity(run)
+  local count = { real = 0, planned = 0, undetermined = 0, skipped = 0, declared = 0, failed = 0 }
+  for _, record in ipairs(run.step_records) do
+    if record.state == "done" then
+      count.real = count.real + 1
+      count.declared = count.declared + (record.declared and 1 or 0)
+    elseif record.state == "skipped" or record.state == "declined" then
+      count.skipped = count.skipped + 1
+    elseif count[record.state] then
+      count[record.state] = count[record.state] + 1
+    else
+      count.failed = count.failed + 1
+    end
+  end
+  local parts = {
+    ("%d read for real%s"):format(count.real, count.declared > 0 and (" (%d declared)"):format(count.declared) or ""),
+    ("%d planned"):format(count.planned),
+    ("%d undetermined"):format(count.undetermined),
+  }
+  if count.skipped > 0 then
+    parts[#parts + 1] = ("%d skipped"):format(count.skipped)
+  end
+  if count.failed > 0 then
+    parts[#parts + 1] = ("%d failed"):format(count.failed)
+  end
+  return ("%d step%s: %s"):format(#run.step_records, #run.step_records == 1 and "" or "s", table.concat(parts, ", "))
+end
+
+return engine

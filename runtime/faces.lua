@@ -1,0 +1,236 @@
+--- What playbooks call, built from the effect rows: sql "primary":query(…), http.get(…), confirm(…).
+--- A face checks the arguments, finds the author's line and hands everything to the gate.
+local effects = require "runtime.effects"
+local errors = require "runtime.errors"
+local gate = require "runtime.gate"
+local text = require "runtime.text"
+local units = require "runtime.units"
+local faces = {}
+
+--- Type names of rows -> how a value is recognised.
+local checks = {
+  string = function(v)
+    return type(v) == "string"
+  end,
+  table = function(v)
+    return type(v) == "table"
+  end,
+  list = function(v)
+    return type(v) == "table"
+  end,
+  number = function(v)
+    return type(v) == "number"
+  end,
+  ["function"] = function(v)
+    return type(v) == "function"
+  end,
+  boolean = function(v)
+    return type(v) == "boolean"
+  end,
+  duration = function(v)
+    return type(v) == "number" or units.is_duration(v) or (type(v) == "string" and units.duration(v) ~= nil)
+  end,
+  any = function()
+    return true
+  end,
+}
+
+local function fits(value, wanted)
+  local optional = wanted:sub(-1) == "?"
+  if optional then
+    wanted = wanted:sub(1, -2)
+  end
+  if value == nil then
+    return optional
+  end
+  for alternative in wanted:gmatch "[^|]+" do
+    local check = checks[alternative]
+    if not check or check(value) then
+      return true
+    end
+  end
+  return false
+end
+
+local function misuse(label, message, hint, where)
+  error(errors.wrap(("%s: %s%s"):format(label, message, hint and (" (" .. hint .. ")") or ""), where), 0)
+end
+
+--- The options a row takes, as a set.
+local function option_set(row)
+  local set, names = {}, {}
+  for _, list in ipairs { row.options or {}, effects.common } do
+    for _, name in ipairs(list) do
+      set[name], names[#names + 1] = true, name
+    end
+  end
+  return set, names
+end
+
+--- Builds the function behind one row.
+---@param row opsrun.EffectRow
+---@param where fun(): string? the author's line
+local function build(row, where)
+  local label = row.label
+  local known, names = option_set(row)
+  local positional, with_opts, variadic = {}, false, false
+  for _, param in ipairs(row.params) do
+    if param[1] == "opts" then
+      with_opts = true
+    elseif param[1] == "..." then
+      variadic = true
+    else
+      positional[#positional + 1] = param
+    end
+  end
+  local function check_opts(opts, at)
+    if opts ~= nil and type(opts) ~= "table" then
+      misuse(label, ("opts: expected a table, got %s"):format(type(opts)), nil, at)
+    end
+    for name in pairs(opts or {}) do
+      if not known[name] then
+        local near = text.nearest(tostring(name), names)
+        misuse(
+          label,
+          ("unknown option '%s'"):format(tostring(name)),
+          near and ("did you mean '%s'?"):format(near) or ("it takes: " .. table.concat(names, ", ")),
+          at
+        )
+      end
+    end
+    return opts or {}
+  end
+  return function(name, ...)
+    local at = where()
+    local args = table.pack(...)
+    local call = { name = name, opts = {} }
+    for i, param in ipairs(positional) do
+      if not fits(args[i], param[2]) then
+        misuse(
+          label,
+          ("'%s': expected %s, got %s"):format(param[1], param[2]:gsub("%?$", ""), type(args[i])),
+          nil,
+          at
+        )
+      end
+      call[i] = args[i]
+    end
+    if variadic then
+      for i = #positional + 1, args.n do
+        call[i] = args[i]
+      end
+      call.n = args.n
+    elseif with_opts then
+      call.opts = check_opts(args[#positional + 1], at)
+    end
+    if not variadic and args.n > #positional + (with_opts and 1 or 0) then
+      misuse(label, ("takes %d arguments, got %d"):format(#positional + (with_opts and 1 or 0), args.n), nil, at)
+    end
+    return gate.call(row.kind, call, at)
+  end
+end
+
+local function make_handle_type(module)
+  local methods = {}
+  return methods,
+    function(name)
+      if type(name) == "table" and getmetatable(name) == module then
+        return name
+      end
+      if type(name) ~= "string" then
+        misuse(module, ("expected the name of a connection, got %s"):format(type(name)))
+      end
+      return setmetatable({ name = name }, {
+        __index = function(_, key)
+          return methods[key] or errors.raise_unknown_method(module, key, methods)
+        end,
+        __call = function(self, ...)
+          return methods.__call(self, ...)
+        end,
+        __tostring = function()
+          return name
+        end,
+        __json = function()
+          return name
+        end,
+        __metatable = module,
+      })
+    end
+end
+
+function errors.raise_unknown_method(module, key, methods)
+  local names = {}
+  for name in pairs(methods) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  local near = text.nearest(tostring(key), names)
+  misuse(
+    module,
+    ("has no method '%s'"):format(tostring(key)),
+    near and ("did you mean ':%s'?"):format(near) or ("it has: " .. table.concat(names, ", "))
+  )
+end
+
+--- The functions for the sandbox: a table of globals.
+---@param host table
+function faces.build(host)
+  local where = host.where
+  local globals, modules = {}, {}
+  for _, kind in ipairs(effects.kinds()) do
+    local row = effects.row(kind)
+    local module = modules[row.module]
+    if not module and row.face ~= "global" then
+      local methods, handle = make_handle_type(row.module)
+      module = { methods = methods, handle = handle, library = {} }
+      modules[row.module] = module
+    end
+    row.label = row.face == "global" and row.verb
+      or row.face == "handle" and (row.module .. ":" .. row.verb)
+      or row.face == "call" and row.module
+      or (row.module .. "." .. row.verb)
+    local call = build(row, where)
+    if row.face == "global" then
+      globals[row.verb] = function(...)
+        return call(nil, ...)
+      end
+    end
+    if row.face == "handle" or row.face == "both" then
+      module.methods[row.verb] = function(self, ...)
+        return call(self.name, ...)
+      end
+    end
+    if row.face == "call" then
+      module.methods.__call = function(self, ...)
+        return call(self.name, ...)
+      end
+    end
+    if row.face == "library" or row.face == "both" then
+      module.library[row.verb] = function(...)
+        return call(nil, ...)
+      end
+    end
+  end
+  for name, module in pairs(modules) do
+    local callable = next(module.methods) ~= nil
+    if next(module.library) == nil then
+      globals[name] = module.handle
+    else
+      globals[name] = setmetatable(module.library, {
+        __call = callable and function(_, handle_name)
+          return module.handle(handle_name)
+        end or nil,
+        __index = function(_, key)
+          return errors.raise_unknown_method(name, key, module.library)
+        end,
+        __newindex = function(_, key)
+          misuse(name, ("'%s' cannot be assigned"):format(tostring(key)))
+        end,
+        __metatable = name,
+      })
+    end
+  end
+  return globals
+end
+
+return faces

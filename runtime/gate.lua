@@ -1,0 +1,180 @@
+--- The effect gate: every effect of every playbook passes this one function, in nine stages; the
+--- first with an answer ends it. It knows no protocol and names no primitive: it branches on the
+--- class of an effect and on facts in its row.
+local context = require "runtime.context"
+local effects = require "runtime.effects"
+local errors = require "runtime.errors"
+local journal = require "runtime.journal"
+local plan = require "runtime.plan"
+local policy = require "runtime.policy"
+local replay = require "runtime.replay"
+local report = require "runtime.report"
+
+local gate = {}
+
+local services
+
+--- Hands the gate what it works with. Once a run, before the first step.
+---@param given {host: table, run: table, adapters: table<string, table>}
+function gate.open(given)
+  services = given
+end
+
+--- 1. describe: pure, no I/O. What would happen, in one line, and its digest.
+local function describe(row, args, where)
+  local effect = services.adapters[row.module].describe(row.verb, args)
+  effect.kind = row.kind
+  effect.class = effect.class or row.class
+  effect.where = where
+  local opts = effect.opts or {}
+  effect.costs, effect.on_dry = opts.costs, opts.on_dry
+  effect.digest = services.host.digest.sha256(
+    services.host.json.canonical { row.kind, effect.target or "", effect.body or {} }
+  )
+  return effect
+end
+
+--- Does this effect alter something outside the run's own folder?
+local function alters(effect)
+  return effect.class == "change" or effect.class == "tell"
+end
+
+--- 4. plan: in a dry run a change is shown, not made.
+local function show_plan(run, current, row, effect)
+  local adapter = services.adapters[row.module]
+  local preview = adapter.preview and adapter.preview(row.verb, effect.request) or nil
+  plan.note(run, current, effect)
+  journal.planned(run, effect)
+  report.emit { event = "planned", effect = effect, preview = preview }
+  return plan.result(effect, effect.on_dry)
+end
+
+--- 5. ask: a protected environment is confirmed by name, once, before its first change.
+local function ask(run, effect)
+  if alters(effect) and run.environment.protected and not run.environment_confirmed then
+    services.adapters.people.confirm_environment(run, effect)
+    run.environment_confirmed = true
+  end
+end
+
+--- 6. prepare: connects, proves a claimed read, returns the token by which the outcome can be found.
+--- Nothing has changed yet, so a failure here is "not sent".
+local function prepare(row, effect)
+  local adapter = services.adapters[row.module]
+  if not adapter.prepare then
+    return nil
+  end
+  return adapter.prepare(row.verb, effect.request, effect)
+end
+
+--- 8. the primitive: the only place in the program where one is called.
+local function perform(current, row, effect, token)
+  local adapter = services.adapters[row.module]
+  current.in_change = alters(effect)
+  local ok, result = pcall(adapter.perform, row.verb, effect.request, token, effect)
+  current.in_change = false
+  if ok then
+    return true, result
+  end
+  local err = errors.wrap(result)
+  if err.kind == "script" then
+    err = errors.bug { message = err.message, outcome = alters(effect) and "unknown" or "failed" }
+  end
+  if err.kind == "effect" and err.outcome == "unknown" and alters(effect) then
+    err.kind = "unknown"
+  end
+  return false, err
+end
+
+--- 9. finish: the outcome is recorded, then shown.
+local function finish(run, current, row, effect, ok, result)
+  local kept, not_kept
+  if ok and services.adapters[row.module].keep then
+    kept, not_kept = services.adapters[row.module].keep(row.verb, result)
+  elseif ok then
+    kept = result
+  end
+  journal.finish(run, current, effect, {
+    outcome = ok and "done" or result.outcome or "failed",
+    value = kept,
+    not_kept = not_kept,
+    failure = not ok and result or nil,
+  })
+  if alters(effect) and (ok or result.outcome ~= "not sent") then
+    run.changes = run.changes + 1
+    run.changed[#run.changed + 1] = {
+      summary = effect.summary,
+      target = effect.target,
+      class = effect.class,
+      outcome = ok and "done" or result.outcome or "failed",
+    }
+  end
+  report.emit { event = "effect", effect = effect, ok = ok, failure = not ok and result or nil }
+end
+
+--- Where in the author's files this call stands, as "db-exhaustion.lua:42", if known.
+local function add_where(err, effect)
+  err.where = err.where or effect.where
+  err.effect = err.effect or effect.summary
+  return err
+end
+
+--- Takes one effect through the gate. Returns what the primitive returned; raises an error value.
+---@param kind string a row of runtime/effects.lua
+---@param args table the call's arguments, as the face checked them
+---@param where string? the author's file and line
+function gate.call(kind, args, where)
+  local row = effects.row(kind)
+  local current = context.need(row.label or kind)
+  local run = current.run
+  local effect = describe(row, args, where) -- 1
+  if current.reads_only and alters(effect) then
+    error(errors.fail {
+      message = ("'%s' inside %s: only reads are allowed there"):format(effect.summary, current.reads_only),
+      where = where,
+    }, 0)
+  end
+  local key = context.key(current)
+  effect.key = key
+  local recorded = replay.find(run, key, effect) -- 2
+  if recorded then
+    return recorded.value
+  end
+  local ok, answer = pcall(policy.check, run, effect) -- 3
+  if not ok then
+    journal.refused(run, effect, answer)
+    error(add_where(errors.wrap(answer), effect), 0)
+  end
+  if run.dry and alters(effect) then -- 4
+    ok, answer = pcall(show_plan, run, current, row, effect)
+    if not ok then
+      error(add_where(errors.wrap(answer), effect), 0)
+    end
+    return answer
+  end
+  ask(run, effect) -- 5
+  local prepared, token = pcall(prepare, row, effect) -- 6
+  if not prepared then
+    local err = add_where(errors.wrap(token), effect)
+    err.outcome = err.outcome or "not sent"
+    journal.finish(run, current, effect, { outcome = "not sent", failure = err })
+    report.emit { event = "effect", effect = effect, ok = false, failure = err }
+    error(err, 0)
+  end
+  current.step.reads = (current.step.reads or 0) + (alters(effect) and 0 or 1)
+  if effect.declared then
+    current.step.declared = (current.step.declared or 0) + 1
+  end
+  if alters(effect) then
+    context.need(kind) -- told to stop while it was prepared: nothing was sent
+    journal.begin(run, effect, token) -- 7
+  end
+  local done, result = perform(current, row, effect, token) -- 8
+  finish(run, current, row, effect, done, result) -- 9
+  if not done then
+    error(add_where(result, effect), 0)
+  end
+  return result
+end
+
+return gate

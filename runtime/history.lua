@@ -1,0 +1,113 @@
+--- What the journals of all runs say, in short: for runs, status and log.
+local errors = require "runtime.errors"
+local journal = require "runtime.journal"
+local text = require "runtime.text"
+local history = {}
+
+--- Is the process that wrote this journal still alive and holding its run?
+local function is_held(host, id)
+  local held = host.store.holder and host.store.holder(id)
+  return held ~= nil and held ~= false
+end
+
+--- Folds the records of one run into a summary.
+---@param records table[]
+function history.summarize(records)
+  local summary = { pending = {}, in_doubt = {}, changes = 0 }
+  local begun, stack = {}, {}
+  for _, record in ipairs(records) do
+    local kind = record.type
+    if kind == "run.start" then
+      summary.run, summary.playbook, summary.mode = record.run, record.playbook, record.mode
+      summary.environment, summary.operator, summary.started = record.environment, record.operator, record.t
+      summary.title = record.title
+    elseif kind == "step.start" then
+      summary.at = record.step
+    elseif kind == "effect.begin" then
+      begun[record.digest .. record.step .. record.attempt .. record.branch .. record.ordinal] = record
+    elseif kind == "effect.end" and (record.class == "change" or record.class == "tell") then
+      begun[record.digest .. record.step .. record.attempt .. record.branch .. record.ordinal] = record.outcome == "unknown" and record or nil
+      summary.changes = summary.changes + (record.outcome == "done" and 1 or 0)
+    elseif kind == "undo.push" then
+      stack[record.number] = record.text
+    elseif kind == "undo.done" then
+      stack[record.number] = nil
+    elseif kind == "settled" then
+      stack = {}
+    elseif kind == "run.end" then
+      summary.state, summary.code, summary.at = record.state, record.code, nil
+    end
+  end
+  for _, record in pairs(begun) do
+    summary.in_doubt[#summary.in_doubt + 1] = record.summary
+  end
+  table.sort(summary.in_doubt)
+  if summary.mode == "live" and summary.state ~= "done" and summary.state ~= "undone" then
+    for _, what in pairs(stack) do
+      summary.pending[#summary.pending + 1] = what
+    end
+  end
+  return summary
+end
+
+--- Summaries of all runs, newest first. A damaged journal is one row that says so.
+function history.all(host)
+  local list = {}
+  for _, id in ipairs(journal.list()) do
+    local ok, records = pcall(journal.read, id)
+    if ok and #records > 0 then
+      local summary = history.summarize(records)
+      if not summary.state then
+        if is_held(host, id) then
+          summary.state = "running"
+        else
+          summary.state = #summary.in_doubt > 0 and "in doubt" or "interrupted"
+        end
+      end
+      list[#list + 1] = summary
+    else
+      list[#list + 1] = {
+        run = id,
+        state = "unreadable",
+        started = "",
+        pending = {},
+        in_doubt = {},
+        problem = ok and "empty journal" or tostring(records),
+      }
+    end
+  end
+  table.sort(list, function(a, b)
+    if a.started ~= b.started then
+      return a.started > b.started
+    end
+    return a.run > b.run
+  end)
+  return list
+end
+
+--- The one run whose id starts with `prefix`.
+function history.find(prefix)
+  local found, all = {}, journal.list()
+  for _, id in ipairs(all) do
+    if id == prefix then
+      return id
+    elseif id:sub(1, #prefix) == prefix then
+      found[#found + 1] = id
+    end
+  end
+  if #found == 1 then
+    return found[1]
+  elseif #found > 1 then
+    error(errors.usage {
+      message = ("'%s' is the beginning of %d runs"):format(prefix, #found),
+      hint = "one of: " .. table.concat(found, ", "),
+    }, 0)
+  end
+  local near = text.nearest(prefix, all)
+  error(errors.usage {
+    message = ("no run '%s'"):format(prefix),
+    hint = near and ("did you mean '%s'? 'opsrun runs' lists them"):format(near) or "'opsrun runs' lists them",
+  }, 0)
+end
+
+return history

@@ -1,0 +1,177 @@
+--- The journal: what was intended, what came of it, and every decision the playbook did not make.
+--- Shapes of the records are in docs/JOURNAL.md; this module is the only user of the store.
+local errors = require "runtime.errors"
+local journal = {}
+
+--- Version of the record shapes; in every run.start.
+journal.format = 1
+
+--- A value larger than this many bytes of JSON is not kept in the journal.
+local value_cap = 1024 * 1024
+
+local host
+
+function journal.open_host(given)
+  host = given
+end
+
+--- "incident/db-exhaustion.lua" -> "db-exhaustion"
+local function short_name(playbook)
+  return (playbook:match "([^/]+)$"):gsub("%.lua$", ""):gsub("[^%w_.-]", "-"):sub(1, 40)
+end
+
+local function fail(err, where)
+  error(errors.journal {
+    message = ("cannot write the journal: %s"):format(err.message or tostring(err)),
+    hint = ("look at the space and rights of '%s'"):format(where or host.store.home()),
+    code = err.code,
+  }, 0)
+end
+
+--- Makes the run's directory and journal. The id is short and unique: 1121-0312-db-exhaustion,
+--- with -2, -3 … behind it within one minute.
+---@param playbook string path of the playbook
+---@return string id, table store the open run of the store
+function journal.create(playbook)
+  local stamp = host.clock.utc(host.clock.wall())
+  local month, day, hour, minute = stamp:match "^%d+%-(%d+)%-(%d+)T(%d+):(%d+)"
+  local base = ("%s%s-%s%s-%s"):format(month, day, hour, minute, short_name(playbook))
+  for attempt = 1, 10000 do
+    local id = attempt == 1 and base or (base .. "-" .. attempt)
+    local store, err = host.store.create(id)
+    if store then
+      return id, store
+    end
+    if err.code ~= "exists" then
+      fail(err)
+    end
+  end
+  error(errors.journal { message = "cannot find a free run id for '" .. base .. "'" }, 0)
+end
+
+--- Appends one record; with `sync` it is on disk when this returns.
+function journal.write(run, record, sync)
+  local text, why = host.json.encode(record)
+  if not text then
+    error(errors.bug { message = "a journal record cannot be encoded: " .. tostring(why) }, 0)
+  end
+  local ok, err = run.store:append(text, sync or false)
+  if not ok then
+    run.journal_broken = true
+    fail(err, run.store:dir())
+  end
+end
+
+local function with_key(record, effect)
+  local key = effect.key
+  record.path, record.step, record.attempt = key.path, key.step, key.attempt
+  record.branch, record.ordinal = key.branch, key.ordinal
+  record.kind, record.class, record.target = effect.kind, effect.class, effect.target
+  record.summary, record.digest, record.where = effect.summary, effect.digest, effect.where
+  return record
+end
+
+--- Plain data for a record, or nil and why it is not kept: too large, not data, or it holds a secret
+--- (a masked value could not be given back to the playbook as it was).
+function journal.plain(value)
+  if value == nil then
+    return nil
+  end
+  local text = host.json.encode(value)
+  if not text then
+    return nil, "not plain data"
+  end
+  if #text > value_cap then
+    return nil, "too large"
+  end
+  if host.mask.apply(text) ~= text then
+    return nil, "holds a secret"
+  end
+  return value
+end
+
+--- A change's intent and token, on disk before it is made.
+function journal.begin(run, effect, token)
+  run.begun = (run.begun or 0) + 1
+  journal.write(run, with_key({ type = "effect.begin", token = token }, effect), true)
+end
+
+--- The outcome of an effect. A change's is synced; a read's rides with the next sync.
+---@param result {outcome: string, value: any, not_kept: string?, failure: table?}
+function journal.finish(run, current, effect, result)
+  local changed = effect.class == "change" or effect.class == "tell"
+  if current.unrecorded and not changed then
+    return -- polls of wait_until: only their last value is kept
+  end
+  local value, why = journal.plain(result.value)
+  local failure = result.failure
+  journal.write(
+    run,
+    with_key({
+      type = "effect.end",
+      outcome = result.outcome,
+      value = value,
+      not_kept = result.not_kept or why,
+      error = failure and {
+        kind = failure.kind,
+        message = failure.message,
+        code = failure.code,
+        hint = failure.hint,
+      } or nil,
+    }, effect),
+    changed and result.outcome ~= "not sent"
+  )
+end
+
+--- A change that a dry run did not make.
+function journal.planned(run, effect)
+  journal.write(run, with_key({ type = "effect.planned" }, effect))
+end
+
+--- A refusal by policy.
+function journal.refused(run, effect, failure)
+  journal.write(run, with_key({ type = "effect.refused", error = { message = failure.message } }, effect))
+end
+
+--- Reads a finished or running run's journal: decoded records in order, and a notice when the last
+--- line was torn. Raises `precondition` when it is missing or damaged.
+function journal.read(id)
+  local store, err = host.store.open(id, "read")
+  if not store then
+    error(errors.precondition { message = err.message, code = err.code }, 0)
+  end
+  local lines, notice = store:read()
+  if not lines then
+    error(errors.precondition {
+      message = notice.message or tostring(notice),
+      code = notice.code,
+      hint = "a journal is never repaired silently; the run's folder is " .. store:dir(),
+    }, 0)
+  end
+  local records = {}
+  for index, line in ipairs(lines) do
+    local record, why = host.json.decode(line.text)
+    if not record then
+      error(errors.precondition {
+        message = ("run '%s' line %d is no record: %s"):format(id, index, tostring(why)),
+      }, 0)
+    end
+    records[index] = record
+  end
+  local dir = store:dir()
+  if store.close then
+    store:close()
+  end
+  return records, notice, dir
+end
+
+--- Ids of all runs, oldest first.
+function journal.list()
+  local ids, err = host.store.list()
+  if not ids then
+    error(errors.precondition { message = err.message }, 0)
+  end
+  return ids
+end
+
+return journal

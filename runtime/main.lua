@@ -1,0 +1,38 @@
+--- Where the runtime starts: receives the host table and what the command line said, hands the parts
+--- on, runs the command, turns an error into one clear message and an exit code.
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local journal = require "runtime.journal"
+local tasks = require "runtime.tasks"
+
+--- The text of an error for stderr: what, where, what to try.
+local function tell(host, err)
+  local where = err.where and (err.where .. ": ") or ""
+  if err.message:sub(1, #where) == where then
+    where = ""
+  end
+  host.term.message("error", where .. err.message, err.hint)
+end
+
+return function(host)
+  context.open(host.task)
+  tasks.open(host.task)
+  journal.open_host(host)
+  local services = { host = host, options = host.options, errors = errors }
+  if host.options.flags.color then
+    host.term.set_colour(host.options.flags.color)
+  end
+  local ok, code = pcall(function()
+    return require("runtime.commands." .. host.options.command)(services)
+  end)
+  if ok then
+    return code or 0
+  end
+  local err = errors.wrap(code)
+  if err.kind == "script" then
+    host.term.message("error", err.message, "this is a bug of opsrun: please report it with the command line")
+    return errors.kinds.bug
+  end
+  tell(host, err)
+  return errors.kinds[err.kind] or 1
+end

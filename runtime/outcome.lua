@@ -1,0 +1,184 @@
+--- How a run ended: its state, its exit code (design 3: the first that applies), its summary.
+local author_report = require "runtime.author.report"
+local engine = require "runtime.engine"
+local errors = require "runtime.errors"
+local stack = require "runtime.stack"
+local step = require "runtime.step"
+local table_text = require "runtime.table_text"
+local outcome = {}
+
+local signal_codes = { SIGINT = 130, SIGTERM = 143, SIGHUP = 129 }
+
+--- The exit code of one failure when nothing more was done about it.
+local function failure_code(run, failure)
+  local kind = failure.kind
+  if kind == "precondition" then
+    return run.changes > 0 and 1 or 4
+  elseif kind == "journal" then
+    return (run.changes > 0 or (run.begun or 0) > 0) and 7 or 4
+  end
+  return errors.kinds[kind] or 1
+end
+
+--- The exit code of the run.
+---@param run table
+---@param failure table? what ended the steps
+function outcome.code(run, failure)
+  if run.unknown or errors.is(failure, "unknown") then
+    return 7
+  elseif errors.is(failure, "journal") then
+    return failure_code(run, failure)
+  elseif failure and run.undone == "failed" then
+    return 9
+  elseif not failure and run.undo_failure then
+    return 9
+  elseif failure and run.undone == "clean" then
+    return 8
+  elseif run.signal then
+    return signal_codes[run.signal] or 130
+  elseif run.deadline_over then
+    return 124
+  elseif failure then
+    return failure_code(run, failure)
+  end
+  local worst = step.worst(run)
+  local fail_on = run.options.fail_on
+  if worst == "critical" and (not run.dry or fail_on) then
+    return 1
+  elseif (worst == "warning" or worst == "unknown") and fail_on == "warning" then
+    return 1
+  end
+  for id in pairs(run.answers) do
+    if not run.answers_met[id] and not run.known_gate(id) then
+      run.answer_unmet = id
+      return 2
+    end
+  end
+  return 0
+end
+
+local states = {
+  [0] = "done",
+  [5] = "refused",
+  [7] = "in doubt",
+  [8] = "undone",
+}
+
+--- The state of a run with this code.
+function outcome.state(run, code)
+  if code == 1 and not run.failure then
+    return "done"
+  elseif run.signal and code >= 129 then
+    return "interrupted"
+  end
+  return states[code] or "failed"
+end
+
+local headlines = {
+  done = "DONE",
+  failed = "FAILED",
+  refused = "REFUSED",
+  undone = "FAILED, TAKEN BACK",
+  interrupted = "INTERRUPTED",
+  ["in doubt"] = "OUTCOME UNKNOWN",
+}
+
+local function headline(run, state, code)
+  local word = headlines[state]
+  if state == "done" and code ~= 0 then
+    word = run.answer_unmet and "DONE, but an answer met no gate" or "DONE, a check is critical"
+  end
+  if run.dry then
+    word = state == "done" and code == 0 and "DRY RUN DONE, nothing was changed" or "DRY RUN: " .. word .. ", nothing was changed"
+  end
+  return ("%s   %s on %s   exit %d"):format(word, run.header.title or run.playbook, run.environment.name, code)
+end
+
+local check_styles = { critical = "red", warning = "yellow", unknown = "yellow" }
+
+local function check_lines(run)
+  local list = {}
+  for _, name in ipairs(run.check_order) do
+    local entry = run.checks[name]
+    list[#list + 1] = {
+      rank = entry.undetermined and 0.5 or author_report.rank[entry.verdict],
+      style = entry.undetermined and "yellow" or check_styles[entry.verdict],
+      text = ("%s  %s %s%s"):format(
+        entry.undetermined and "UNDETERMINED" or entry.verdict:upper(),
+        name,
+        entry.value == nil and "no value" or table_text.value(entry.value),
+        entry.unit and entry.value ~= nil and (" " .. entry.unit) or ""
+      ),
+    }
+  end
+  local order = {}
+  for index, item in ipairs(list) do
+    order[item] = index
+  end
+  table.sort(list, function(a, b)
+    if a.rank ~= b.rank then
+      return a.rank > b.rank
+    end
+    return order[a] < order[b]
+  end)
+  return list
+end
+
+--- What to type next, most useful first.
+local function next_commands(run, state, code)
+  local list = {}
+  for _, command in ipairs(run.suggestions) do
+    list[#list + 1] = command
+  end
+  if state ~= "done" or code ~= 0 then
+    list[#list + 1] = "opsrun log " .. run.id
+  elseif run.dry and (run.planned_count or 0) > 0 then
+    list[#list + 1] = run.command_line
+  end
+  for _, entry in ipairs(stack.pending(run, true)) do
+    list[#list + 1] = "not taken back: " .. entry.text
+  end
+  return list
+end
+
+--- The event that ends the report.
+function outcome.event(run, failure, code, seconds)
+  local state = outcome.state(run, code)
+  local changed = {}
+  if run.dry then
+    for _, entry in ipairs(run.planned_list) do
+      changed[#changed + 1] = entry
+    end
+  else
+    for _, change in ipairs(run.changed) do
+      changed[#changed + 1] = (change.outcome == "done" and "" or ("(" .. change.outcome .. ") ")) .. change.summary
+    end
+  end
+  local told = failure
+  if run.answer_unmet then
+    told = errors.usage {
+      message = ("--answer '%s' met no gate"):format(run.answer_unmet),
+      hint = #run.gates > 0 and ("gates of this run: " .. table.concat(run.gates, ", ")) or "this run had no gate",
+    }
+  end
+  return {
+    event = "run.end",
+    run = run.id,
+    state = state,
+    code = code,
+    dry = run.dry,
+    headline = headline(run, state, code),
+    seconds = seconds,
+    failure = told,
+    step = run.failed_step and run.failed_step.id,
+    changed = changed,
+    checks = check_lines(run),
+    worst = step.worst(run),
+    open = run.open,
+    fidelity = run.dry and engine.fidelity(run) or nil,
+    next = next_commands(run, state, code),
+    reason = run.finished,
+  }
+end
+
+return outcome

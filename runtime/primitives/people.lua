@@ -1,0 +1,268 @@
+--- Gates and manual work: confirm and manual. Gates fail closed: without a terminal only --answer or,
+--- for ordinary gates outside protected environments, --yes opens one.
+local author_report = require "runtime.author.report"
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local plan = require "runtime.plan"
+local report = require "runtime.report"
+local seconds_of = require "runtime.seconds"
+
+local yes_words = { yes = true, y = true, ["true"] = true }
+
+--- The id of this gate: opts.id, else the step's, with .2, .3 … for the later ones of a step.
+local function gate_id(run, given)
+  local current = context.current()
+  local base = given or current.step.id
+  local attempt = ("%s#%d"):format(base, current.attempt)
+  run.gate_counts[attempt] = (run.gate_counts[attempt] or 0) + 1
+  local count = run.gate_counts[attempt]
+  local id = count == 1 and base or ("%s.%d"):format(base, count)
+  run.gates[#run.gates + 1] = id
+  return id
+end
+
+---@param services {host: table, run: table, options: table}
+return function(services)
+  local host, run = services.host, services.run
+  local adapter = {}
+  local asking = false
+
+  --- One question at a time: branches wait for each other.
+  local function ask_alone(fn)
+    while asking do
+      host.task.sleep(0.02)
+      context.need "a question"
+    end
+    asking = true
+    local results = table.pack(pcall(fn))
+    asking = false
+    if not results[1] then
+      error(results[2], 0)
+    end
+    return table.unpack(results, 2, results.n)
+  end
+
+  local function can_ask()
+    return host.term.is_terminal() and not run.options.no_input and not run.options.json
+  end
+
+  local function by_operator()
+    return ("by %s at %s"):format(run.operator, host.clock.utc(host.clock.wall()))
+  end
+
+  local function refuse(id, text, hint)
+    error(errors.refused { message = ("gate '%s' %s"):format(id, text), hint = hint, declined = true, gate = id }, 0)
+  end
+
+  --- What --answer said for this gate, or nil.
+  local function given_answer(id)
+    local value = run.answers[id]
+    if value ~= nil then
+      run.answers_met[id] = true
+    end
+    return value
+  end
+
+  local function question(request)
+    host.term.status(nil)
+    local place = run.environment.name .. (run.environment.protected and " (PROTECTED)" or "")
+    host.term.err "\n"
+    host.term.err(" ? " .. request.text .. "\n", "bold")
+    host.term.err(("   environment %s%s\n"):format(place, request.impact and ("   impact " .. tostring(request.impact)) or ""))
+  end
+
+  --- Asks on the terminal; the answer, or nil and why there is none.
+  local function ask_terminal(request)
+    return ask_alone(function()
+      question(request)
+      if request.type then
+        host.term.err(("   type %s to go on, anything else stops: "):format(request.type), "bold")
+        return host.term.ask { kind = "line", timeout = request.within }
+      end
+      host.term.err("   yes or no [no]: ", "bold")
+      return host.term.ask { kind = "yesno", timeout = request.within }
+    end)
+  end
+
+  local function opens(request, answer)
+    if request.type then
+      return answer == request.type
+    end
+    return answer == true or yes_words[tostring(answer):lower()] or false
+  end
+
+  local function record(request, answer, by)
+    report.emit {
+      event = "gate",
+      step = context.current().step.shown,
+      id = request.id,
+      text = request.text,
+      answer = answer,
+      by = by,
+    }
+    return { answer = answer, by = by, at = host.clock.utc(host.clock.wall()) }
+  end
+
+  local function confirm(request)
+    local given = given_answer(request.id)
+    if run.dry then
+      report.emit {
+        event = "gate",
+        step = context.current().step.shown,
+        id = request.id,
+        text = request.text,
+        would_ask = true,
+        taken = "yes",
+      }
+      return { answer = "yes", planned = true }
+    end
+    if given ~= nil then
+      if opens(request, given) then
+        return record(request, given, "by --answer")
+      end
+      refuse(request.id, ("was answered '%s' by --answer"):format(given))
+    end
+    if run.options.yes and not request.type and not run.environment.protected then
+      return record(request, "yes", "by --yes")
+    end
+    local value = request.type or "yes"
+    if not can_ask() then
+      local all = not request.type and not run.environment.protected and "; --yes opens all ordinary gates" or ""
+      refuse(
+        request.id,
+        "is closed: no terminal to ask on",
+        ("--answer %s=%s opens this gate%s"):format(request.id, value, all)
+      )
+    end
+    local answer, err = ask_terminal(request)
+    if answer == nil then
+      context.need "a question"
+      refuse(request.id, ("got no answer (%s): that is a no"):format(err and err.code or "end of input"))
+    end
+    if not opens(request, answer) then
+      refuse(request.id, "was answered no")
+    end
+    return record(request, request.type or "yes", by_operator())
+  end
+
+  --- The name of a protected environment is typed once, before its first change.
+  function adapter.confirm_environment(_, effect)
+    confirm {
+      id = "environment",
+      text = ("This changes the protected environment '%s': %s"):format(run.environment.name, effect.summary),
+      type = run.environment.name,
+    }
+  end
+
+  local function leave_open(request)
+    run.open[#run.open + 1] = request.text
+    report.emit { event = "note", step = context.current().step.shown, text = "left open: " .. request.text }
+    return { note = "left open" }
+  end
+
+  --- A person's note behind "done".
+  local function ask_note()
+    host.term.err "   note (Enter for none): "
+    return host.term.ask { kind = "line" } or ""
+  end
+
+  local function manual(request)
+    local given = given_answer(request.id)
+    if given ~= nil then
+      local word, note = given:match "^(%w+):?(.*)$"
+      if word == "done" then
+        record(request, "done", "by --answer")
+        return { by = run.operator, at = host.clock.utc(host.clock.wall()), note = note }
+      end
+      refuse(request.id, ("was answered '%s' by --answer"):format(given), ("--answer %s=done:NOTE says it was done"):format(request.id))
+    end
+    if run.dry then
+      report.emit {
+        event = "gate",
+        step = context.current().step.shown,
+        id = request.id,
+        text = request.text,
+        would_ask = true,
+        taken = "left to a person",
+      }
+      return plan.result({ summary = "manual: " .. request.text }, { note = "dry run" })
+    end
+    if not can_ask() then
+      if request.required then
+        refuse(
+          request.id,
+          "needs a person: no terminal to ask on",
+          ("--answer %s=done:NOTE says it was done"):format(request.id)
+        )
+      end
+      return leave_open(request)
+    end
+    return ask_alone(function()
+      question(request)
+      local undone = 0
+      for _, item in ipairs(request.items or { "done?" }) do
+        host.term.err(("   %s  yes or no [no]: "):format(item), "bold")
+        if host.term.ask { kind = "yesno" } ~= true then
+          undone = undone + 1
+        end
+      end
+      context.need "manual"
+      if undone > 0 then
+        if request.required then
+          refuse(request.id, "was not done")
+        end
+        return leave_open(request)
+      end
+      local note = ask_note()
+      record(request, "done", by_operator())
+      return { by = run.operator, at = host.clock.utc(host.clock.wall()), note = note }
+    end)
+  end
+
+  local function text_of(args)
+    local first = args[1]
+    if type(first) == "string" then
+      return author_report.format(first, table.unpack(args, 2, args.n or #args)), {}
+    end
+    if type(first[1]) ~= "string" then
+      error(errors.wrap "confirm and manual: the text comes first: confirm { \"…?\", id = \"…\" }", 0)
+    end
+    return author_report.format(first[1], table.unpack(first, 2)), first
+  end
+
+  function adapter.describe(verb, args)
+    local text, opts = text_of(args)
+    local request = {
+      text = text,
+      id = gate_id(run, opts.id),
+      type = opts.type,
+      impact = opts.impact,
+      within = opts.within and seconds_of(opts.within) or nil,
+      required = opts.required,
+      items = opts.items,
+    }
+    return {
+      target = request.id,
+      summary = (verb == "confirm" and "ask: " or "manual: ") .. text,
+      body = { text = text, type = opts.type, impact = opts.impact, items = opts.items },
+      request = request,
+      opts = {},
+    }
+  end
+
+  local verbs = { confirm = confirm, manual = manual }
+
+  function adapter.perform(verb, request)
+    return verbs[verb](request)
+  end
+
+  --- A planned manual is no data.
+  function adapter.keep(_, result)
+    if plan.is_planned(result) then
+      return nil, "planned"
+    end
+    return result
+  end
+
+  return adapter
+end

@@ -1,0 +1,63 @@
+--- The report for machines: one event a line on stdout, and nothing else there.
+local report_json = {}
+
+--- Version of the events' shape; docs/reference/json-events.md.
+report_json.version = 1
+
+--- What of an effect goes out: never the request itself, which may hold a secret.
+local function effect_fields(effect)
+  return {
+    kind = effect.kind,
+    class = effect.class,
+    target = effect.target,
+    summary = effect.summary,
+    where = effect.where,
+    step = effect.key and effect.key.step,
+    digest = effect.digest,
+  }
+end
+
+local function failure_fields(failure)
+  return {
+    kind = failure.kind,
+    message = failure.message,
+    hint = failure.hint,
+    code = failure.code,
+    outcome = failure.outcome,
+    where = failure.where,
+  }
+end
+
+--- Opens the JSON renderer.
+---@param given {host: table}
+---@return fun(event: table)
+function report_json.open(given)
+  local host = given.host
+  return function(event)
+    local line = { v = report_json.version, t = host.clock.utc(host.clock.wall()) }
+    for name, value in pairs(event) do
+      line[name] = value
+    end
+    if line.effect then
+      line.effect = effect_fields(line.effect)
+    end
+    if line.failure then
+      line.failure = failure_fields(line.failure)
+    end
+    if event.event == "message" then
+      host.term.err("opsrun: " .. event.text .. "\n")
+      return
+    end
+    local text, why = host.json.encode(line)
+    if not text then
+      text = host.json.encode {
+        v = report_json.version,
+        event = event.event,
+        unencodable = tostring(why),
+      }
+    end
+    host.term.out(text .. "\n")
+  end
+end
+
+return report_json

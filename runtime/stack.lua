@@ -1,0 +1,192 @@
+--- The stack of ways back: `undo` and `always`, last first. On success the `always` run; on failure
+--- also the undos, if the operator agrees.
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local flow = require "runtime.author.flow"
+local journal = require "runtime.journal"
+local plan = require "runtime.plan"
+local report = require "runtime.report"
+local stack = {}
+
+local function push(current, kind, text, fn, where)
+  if type(text) ~= "string" or type(fn) ~= "function" then
+    error(errors.wrap(('%s: expected %s("what it does", function() … end)'):format(kind, kind), where), 0)
+  end
+  local entries = current.run.stack
+  local entry = { kind = kind, text = text, fn = fn, context = current, number = #entries + 1 }
+  entries[#entries + 1] = entry
+  journal.write(current.run, { type = "undo.push", kind = kind, text = text, step = current.step.id, number = entry.number })
+  return entry
+end
+
+--- Runs one entry in a context of its own; true, or false and the error.
+local function run_entry(run, entry)
+  local ctx = context.branch(entry.context, "u" .. entry.number)
+  ctx.undo, ctx.cancelled, ctx.attempt = true, false, entry.context.attempt
+  local before = context.enter(ctx)
+  local ok, err = pcall(entry.fn)
+  context.enter(before)
+  entry.done = true
+  local planned = not ok and errors.is(err, "planned")
+  err = not ok and not planned and errors.wrap(err) or nil
+  journal.write(run, {
+    type = "undo.done",
+    number = entry.number,
+    text = entry.text,
+    ok = err == nil,
+    error = err and err.message or nil,
+  }, not run.dry)
+  report.emit { event = "undo", phase = "done", text = entry.text, ok = err == nil, message = err and err.message }
+  return err == nil, err
+end
+
+--- What is still on the stack, last first; `with_undo` also the undos.
+local function pending(run, with_undo, above)
+  local list = {}
+  for i = #run.stack, (above or 0) + 1, -1 do
+    local entry = run.stack[i]
+    if not entry.done and (entry.kind == "always" or with_undo) then
+      list[#list + 1] = entry
+    end
+  end
+  return list
+end
+stack.pending = pending
+
+--- Works the stack off. Returns whether everything went well, and how many were run.
+---@param with_undo boolean
+---@param title string? shown above the list
+function stack.unwind(run, with_undo, title)
+  local list = pending(run, with_undo)
+  if #list == 0 then
+    return true, 0
+  end
+  local items = {}
+  for i, entry in ipairs(list) do
+    items[i] = entry.text
+  end
+  report.emit { event = "undo", phase = "list", title = title, items = items }
+  local all_ok = true
+  for _, entry in ipairs(list) do
+    local ok, err = run_entry(run, entry)
+    if not ok then
+      all_ok = false
+      run.undo_failure = run.undo_failure or err
+      if err.kind == "unknown" then
+        run.unknown = run.unknown or err
+      end
+    end
+  end
+  return all_ok, #list
+end
+
+--- @param host table
+--- @param globals table the author's functions so far: ensure asks and notes with them
+function stack.build(host, globals)
+  local api = {}
+
+  --- On failure, if the operator agrees, or by `opsrun undo`: this takes back what was done.
+  function api.undo(text, fn)
+    push(context.need "undo", "undo", text, fn, host.where())
+  end
+
+  --- Whatever happens, at the end of the run.
+  function api.always(text, fn)
+    push(context.need "always", "always", text, fn, host.where())
+  end
+
+  --- A savepoint: on failure what was done inside is taken back.
+  ---@return boolean ok, string? why
+  function api.attempt(fn)
+    local current = context.need "attempt"
+    local run = current.run
+    local above = #run.stack
+    local ok, err = pcall(fn)
+    if ok then
+      return true
+    end
+    if not flow.catchable(err) then
+      error(err, 0)
+    end
+    flow.end_preview(run, err)
+    for _, entry in ipairs(pending(run, true, above)) do
+      local undone, why = run_entry(run, entry)
+      if not undone then
+        error(why, 0)
+      end
+    end
+    return false, err.message
+  end
+
+  local lasts_kind = { success = "undo", run = "always", standing = false }
+
+  --- Changes something that can be taken back: reads `is`; if not so yet, asks, makes it, reads again.
+  ---@return table handle with .back()
+  function api.ensure(text, spec)
+    local current = context.need "ensure"
+    local where = host.where()
+    if type(text) ~= "string" or type(spec) ~= "table" or type(spec.is) ~= "function" or type(spec.make) ~= "function" then
+      error(errors.wrap('ensure: expected ensure("text", {is = fn, make = fn, back = fn, …})', where), 0)
+    end
+    local lasts = spec.lasts or "success"
+    if lasts_kind[lasts] == nil then
+      error(errors.wrap(("ensure '%s': lasts: expected success, run or standing, got '%s'"):format(text, tostring(lasts)), where), 0)
+    end
+    local function is_so()
+      local ctx = context.branch(current, "e" .. context.key(current).ordinal)
+      ctx.reads_only = "the `is` of ensure"
+      local before = context.enter(ctx)
+      local ok, value = pcall(spec.is)
+      context.enter(before)
+      if not ok then
+        error(value, 0)
+      end
+      return value
+    end
+    if is_so() then
+      globals.note("%s: already so, not ours", text)
+      return { ours = false, back = function() end }
+    end
+    if spec.confirm then
+      globals.confirm(spec.confirm == true and (text .. "?") or spec.confirm)
+    end
+    local entry
+    local kind = lasts_kind[lasts]
+    if spec.back and kind then
+      -- On the stack before it is made: a half-made change is taken back too.
+      entry = push(current, kind, "take back: " .. text, spec.back, where)
+    end
+    spec.make()
+    if not plan.undetermined(current.run) and not is_so() then
+      error(errors.fail { message = ("'%s' is not so after it was made"):format(text), where = where }, 0)
+    end
+    return {
+      ours = true,
+      back = function()
+        if entry and not entry.done then
+          local ok, err = run_entry(current.run, entry)
+          if not ok then
+            error(err, 0)
+          end
+        elseif spec.back and not entry then
+          spec.back()
+        end
+      end,
+    }
+  end
+
+  --- What was done so far stays: no undo of it is offered any more.
+  function api.settle()
+    local current = context.need "settle"
+    for _, entry in ipairs(current.run.stack) do
+      if entry.kind == "undo" then
+        entry.done = true
+      end
+    end
+    journal.write(current.run, { type = "settled", step = current.step.id })
+  end
+
+  return api
+end
+
+return stack

@@ -1,0 +1,213 @@
+--- Rows and values as aligned text, for the report. Off a terminal nothing is cut or wrapped.
+local table_text = {}
+
+local display_width = function(text)
+  return utf8.len(text) or #text
+end
+
+--- Hands over the host's measure of how many columns a text takes.
+function table_text.open(given)
+  display_width = given or display_width
+end
+
+--- One value as an operator reads it: floats with at most three significant decimals.
+function table_text.value(value)
+  if value == nil then
+    return "–"
+  elseif math.type(value) == "float" then
+    if value ~= value or value == math.huge or value == -math.huge then
+      return tostring(value)
+    elseif value == math.floor(value) and math.abs(value) < 1e15 then
+      return ("%d"):format(value)
+    end
+    local size = math.abs(value)
+    local text = size >= 100 and ("%.0f"):format(value) or size >= 10 and ("%.1f"):format(value) or ("%.3g"):format(value)
+    return text
+  elseif type(value) == "table" then
+    local mt = getmetatable(value)
+    if type(mt) == "table" and mt.__tostring then
+      return tostring(value)
+    elseif mt == "planned" then
+      return tostring(value)
+    end
+    local parts = {}
+    for _, item in ipairs(value) do
+      parts[#parts + 1] = table_text.value(item)
+    end
+    if #parts == 0 then
+      local keys = {}
+      for key in pairs(value) do
+        keys[#keys + 1] = tostring(key)
+      end
+      table.sort(keys)
+      for _, key in ipairs(keys) do
+        parts[#parts + 1] = key .. "=" .. table_text.value(value[key])
+      end
+    end
+    return table.concat(parts, ", ")
+  end
+  return (tostring(value))
+end
+
+local function one_line(text)
+  return (text:gsub("%s*\n%s*", " ⏎ "))
+end
+
+--- The columns of a list of rows: as asked, as the rows' source says, else all keys in byte order.
+function table_text.columns(rows, wanted)
+  if wanted then
+    return wanted
+  end
+  local source = getmetatable(rows) ~= "planned" and rawget(rows, "columns")
+  if type(source) == "table" and #source > 0 then
+    return source
+  end
+  local seen, columns = {}, {}
+  for _, row in ipairs(rows) do
+    for key in pairs(row) do
+      if not seen[key] then
+        seen[key] = true
+        columns[#columns + 1] = key
+      end
+    end
+  end
+  table.sort(columns, function(a, b)
+    return tostring(a) < tostring(b)
+  end)
+  return columns
+end
+
+local function pad(text, width, right)
+  local fill = (" "):rep(math.max(0, width - display_width(text)))
+  return right and fill .. text or text .. fill
+end
+
+--- Cuts a text to `width` columns, with … in the last.
+local function cut(text, width)
+  if display_width(text) <= width then
+    return text
+  end
+  local out, used = {}, 0
+  for _, code in utf8.codes(text, true) do
+    local char = utf8.char(code)
+    local w = display_width(char)
+    if used + w > width - 1 then
+      break
+    end
+    out[#out + 1], used = char, used + w
+  end
+  return table.concat(out) .. "…"
+end
+
+--- Takes columns away from the widest ones until the table fits `available`.
+local function shrink(widths, available)
+  local total = 0
+  for _, width in ipairs(widths) do
+    total = total + width
+  end
+  while total > available do
+    local widest = 1
+    for i = 2, #widths do
+      if widths[i] > widths[widest] then
+        widest = i
+      end
+    end
+    if widths[widest] <= 6 then
+      return
+    end
+    widths[widest], total = widths[widest] - 1, total - 1
+  end
+end
+
+--- A list of rows as lines: a head and one line a row. `width` nil: never cut.
+---@return string[]
+function table_text.rows(rows, columns, width)
+  columns = table_text.columns(rows, columns)
+  local cells, widths, numeric = {}, {}, {}
+  for c, name in ipairs(columns) do
+    widths[c], numeric[c] = display_width(tostring(name)), true
+  end
+  for r, row in ipairs(rows) do
+    cells[r] = {}
+    for c, name in ipairs(columns) do
+      local text = table_text.value(row[name])
+      text = one_line(text)
+      cells[r][c] = text
+      widths[c] = math.max(widths[c], display_width(text))
+      numeric[c] = numeric[c] and (row[name] == nil or type(row[name]) == "number")
+    end
+  end
+  if width then
+    shrink(widths, width - 2 * (#columns - 1))
+  end
+  local function line(texts)
+    local out = {}
+    for c, text in ipairs(texts) do
+      text = width and cut(text, widths[c]) or text
+      out[c] = (c == #columns and not numeric[c]) and text or pad(text, widths[c], numeric[c])
+    end
+    return (table.concat(out, "  "):gsub("%s+$", ""))
+  end
+  local heads = {}
+  for c, name in ipairs(columns) do
+    heads[c] = tostring(name)
+  end
+  local lines = { line(heads) }
+  for r = 1, #rows do
+    lines[#lines + 1] = line(cells[r])
+  end
+  return lines
+end
+
+--- A single table as "name  value" lines, names in byte order (or in the order of `columns`).
+function table_text.fields(value, columns)
+  local names = columns or {}
+  if not columns then
+    for name in pairs(value) do
+      names[#names + 1] = name
+    end
+    table.sort(names, function(a, b)
+      return tostring(a) < tostring(b)
+    end)
+  end
+  local wide = 0
+  for _, name in ipairs(names) do
+    wide = math.max(wide, display_width(tostring(name)))
+  end
+  local lines = {}
+  for _, name in ipairs(names) do
+    lines[#lines + 1] = pad(tostring(name), wide) .. "  " .. one_line(table_text.value(value[name]))
+  end
+  return lines
+end
+
+--- Is this a list of rows (tables)?
+function table_text.is_rows(value)
+  return type(value) == "table" and type(value[1]) == "table" and getmetatable(value[1]) == nil
+end
+
+--- Any shown value as lines.
+function table_text.any(value, columns, width)
+  if type(value) == "string" then
+    local lines = {}
+    for line in (value:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do
+      lines[#lines + 1] = line
+    end
+    return lines
+  elseif type(value) ~= "table" or getmetatable(value) == "planned" then
+    return { table_text.value(value) }
+  elseif #value > 0 and (type(value[1]) == "table") then
+    return table_text.rows(value, columns, width)
+  elseif #value > 0 then
+    local lines = {}
+    for i, item in ipairs(value) do
+      lines[i] = table_text.value(item)
+    end
+    return lines
+  elseif next(value) == nil or (next(value) == "columns" and next(value, "columns") == nil) then
+    return { "(none)" }
+  end
+  return table_text.fields(value, columns)
+end
+
+return table_text

@@ -1,0 +1,139 @@
+/* host.files: small synchronous looks at files for the loader and the commands: playbooks,
+   environments, directories. Effects on files have a client of their own. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "state.h"
+#include "util.h"
+
+#define READ_CAP_DEFAULT (16 * 1024 * 1024)
+
+static const char *errno_code(int error) {
+  switch (error) {
+    case ENOENT: return "missing";
+    case EACCES: return "denied";
+    case ENOTDIR: return "not a directory";
+    case EISDIR: return "a directory";
+    default: return "io";
+  }
+}
+
+static int push_errno(lua_State *L, const char *verb, const char *path) {
+  int error = errno;
+  return util_push_errorf(L, OP_FAILED, errno_code(error), "cannot %s '%s': %s", verb, path,
+                          strerror(error));
+}
+
+/* read(path [, cap in bytes]) -> text | nil, error. A longer file is an error. */
+static int l_read(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  lua_Integer cap = luaL_optinteger(L, 2, READ_CAP_DEFAULT);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (fd < 0) return push_errno(L, "read", path);
+  struct stat facts;
+  if (fstat(fd, &facts) != 0 || S_ISDIR(facts.st_mode)) {
+    if (S_ISDIR(facts.st_mode)) errno = EISDIR;
+    int count = push_errno(L, "read", path);
+    close(fd);
+    return count;
+  }
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  lua_Integer total = 0;
+  for (;;) {
+    char *room = luaL_prepbuffer(&buffer);
+    ssize_t got = read(fd, room, LUAL_BUFFERSIZE);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      int saved = errno;
+      close(fd);
+      if (got == 0) {
+        luaL_pushresult(&buffer);
+        return 1;
+      }
+      luaL_pushresult(&buffer);
+      errno = saved;
+      return push_errno(L, "read", path);
+    }
+    total += got;
+    luaL_addsize(&buffer, (size_t)got);
+    if (total > cap) {
+      close(fd);
+      luaL_pushresult(&buffer);
+      return util_push_errorf(L, OP_FAILED, "too large", "'%s' is larger than %I bytes", path, cap);
+    }
+  }
+}
+
+/* list(directory) -> names sorted by bytes, without . and .. | nil, error. */
+static int compare_names(const struct dirent **a, const struct dirent **b) {
+  return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int l_list(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  struct dirent **entries = NULL;
+  int count = scandir(path, &entries, NULL, compare_names);
+  if (count < 0) return push_errno(L, "list", path);
+  lua_createtable(L, count, 0);
+  lua_Integer used = 0;
+  for (int i = 0; i < count; i++) {
+    const char *name = entries[i]->d_name;
+    if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+      lua_pushstring(L, name);
+      lua_rawseti(L, -2, ++used);
+    }
+    free(entries[i]);
+  }
+  free(entries);
+  return 1;
+}
+
+/* stat(path) -> {type, size, mode, uid, gid, mtime} | nil, error. Follows links. */
+static int l_stat(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  struct stat facts;
+  if (stat(path, &facts) != 0) return push_errno(L, "look at", path);
+  lua_createtable(L, 0, 6);
+  lua_pushstring(L, S_ISREG(facts.st_mode)   ? "file"
+                    : S_ISDIR(facts.st_mode) ? "directory"
+                                             : "other");
+  lua_setfield(L, -2, "type");
+  lua_pushinteger(L, (lua_Integer)facts.st_size);
+  lua_setfield(L, -2, "size");
+  lua_pushinteger(L, (lua_Integer)(facts.st_mode & 07777));
+  lua_setfield(L, -2, "mode");
+  lua_pushinteger(L, (lua_Integer)facts.st_uid);
+  lua_setfield(L, -2, "uid");
+  lua_pushinteger(L, (lua_Integer)facts.st_gid);
+  lua_setfield(L, -2, "gid");
+  lua_pushnumber(L, (lua_Number)facts.st_mtim.tv_sec + (lua_Number)facts.st_mtim.tv_nsec / 1e9);
+  lua_setfield(L, -2, "mtime");
+  return 1;
+}
+
+static int l_realpath(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  char resolved[PATH_MAX];
+  if (realpath(path, resolved) == NULL) return push_errno(L, "resolve", path);
+  lua_pushstring(L, resolved);
+  return 1;
+}
+
+static const luaL_Reg files_library[] = {{"read", l_read},
+                                         {"list", l_list},
+                                         {"stat", l_stat},
+                                         {"realpath", l_realpath},
+                                         {NULL, NULL}};
+
+int luaopen_host_files(lua_State *L) {
+  luaL_newlib(L, files_library);
+  return 1;
+}

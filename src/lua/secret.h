@@ -1,0 +1,17 @@
+/* Secrets: opaque userdata whose text is only their name. Every new one is registered with the
+ * masking writer (term/mask.h) in the same breath. */
+#ifndef OPSRUN_LUA_SECRET_H
+#define OPSRUN_LUA_SECRET_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The secret at idx: its bytes and length, or NULL if the value is no secret [-0, +0, -]. */
+const char *secret_value(lua_State *L, int idx, size_t *len);
+
+/* The library `host.secret`: new(name, value, {allow_short=}) -> secret | nil, error;
+   env(NAME) -> secret | nil; is(v) -> boolean; name(secret) -> string [-0, +1, e]. */
+int luaopen_host_secret(lua_State *L);
+
+#endif
