@@ -127,6 +127,10 @@ function gate.call(kind, args, where)
   local row = effects.row(kind)
   local current = context.need(row.label or kind)
   local run = current.run
+  local can_wait, why = pcall(services.host.task.check_can_wait)
+  if not can_wait then
+    error(errors.wrap(("%s: %s: %s"):format(where or row.label, row.label or kind, why), where), 0)
+  end
   local effect = describe(row, args, where) -- 1
   if current.reads_only and alters(effect) then
     error(errors.fail {

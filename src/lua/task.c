@@ -104,11 +104,14 @@ void task_check_can_wait(lua_State *L) {
     }
     if (!push_library_name(L)) continue;
     const char *name = lua_tostring(L, -1);
-    if (strcmp(name, "pcall") != 0 && strcmp(name, "xpcall") != 0)
-      luaL_error(L, "cannot wait inside '%s': read first", name);
+    if (strcmp(name, "pcall") != 0 && strcmp(name, "xpcall") != 0) {
+      lua_pushfstring(L, "cannot wait inside '%s': read first", name);
+      lua_error(L);
+    }
     lua_pop(L, 1);
   }
-  luaL_error(L, "cannot wait here: read first");
+  lua_pushliteral(L, "cannot wait here: read first");
+  lua_error(L);
 }
 
 static void on_op_ready(struct op *op) { resume_task(main_state, op->waiter); }
@@ -301,6 +304,12 @@ static int l_locals(lua_State *L) {
   return 1;
 }
 
+/* check_can_wait(): raises the text of task_check_can_wait, without a position. */
+static int l_check_can_wait(lua_State *L) {
+  task_check_can_wait(L);
+  return 0;
+}
+
 static int l_traceback(lua_State *L) {
   struct task *task = check_task(L, 1);
   luaL_traceback(L, task->co, NULL, 0);
@@ -325,7 +334,8 @@ int task_run_main(lua_State *L, int nargs) {
 
 static const luaL_Reg task_library[] = {
     {"spawn", l_spawn},     {"join", l_join},     {"cancel", l_cancel},       {"sleep", l_sleep},
-    {"running", l_running}, {"locals", l_locals}, {"traceback", l_traceback}, {NULL, NULL}};
+    {"running", l_running}, {"locals", l_locals}, {"traceback", l_traceback},
+    {"check_can_wait", l_check_can_wait}, {NULL, NULL}};
 
 int luaopen_host_task(lua_State *L) {
   luaL_newmetatable(L, TASK_TYPE);
