@@ -6,6 +6,9 @@ return {
   redis    = { cache = { url = secret.env "REDIS_URL" } },
   http     = { api = { base = secret.env "APP_URL", bearer = secret.env "ADMIN_TOKEN" } },
   params   = {
-    ["incident/db-exhaustion"] = { api = "api", keep = { "lab-keeper", "pgbouncer", "pg_dump", "pg_restore" } },
+    ["incident/db-exhaustion"] = {
+      api  = "api",
+      keep = { "lab-keeper", "lab-observer", "pgbouncer", "pg_dump", "pg_restore" },
+    },
   },
 }

@@ -50,9 +50,8 @@ end)
 
 step("Ask the application for its pool", { needs = { "api" } }, function(p)
   -- an application that cannot get a connection may not answer either: that is no reason to stop
-  local answer, why = try(function() return http(p.api):get(p.status, { timeout = "10s" }) end)
-  if not answer then return note("%s does not tell: %s", p.api, why) end
-  local pool = answer:need("data")
+  local pool, why = try(function() return http(p.api):get(p.status, { timeout = "10s" }):need("data") end)
+  if not pool then return note("%s does not tell: %s", p.api, why) end
   check("clients waiting in the pool", pool.waiting, { above = { warning = 0 } })
   show(pool, { title = "pool of " .. p.api })
 end)
