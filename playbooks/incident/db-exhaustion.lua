@@ -59,9 +59,9 @@ end)
 step("Save the evidence", function(p)
   local silent = postgres.idle_in_transaction(p.db)
   local chains = postgres.blocked_chains(p.db)
-  artifact("idle-sessions", postgres.idle_sessions(p.db))
-  artifact("idle-in-transaction", silent)
-  artifact("blocked-chains", chains)
+  artifact("idle-sessions.csv", postgres.idle_sessions(p.db))
+  artifact("idle-in-transaction.csv", silent)
+  artifact("blocked-chains.csv", chains)
   if #silent > 0 then show(silent, { title = "idle in transaction", columns = SHOWN }) end
   if #chains > 0 then show(chains, { title = "who waits for whom" }) end
 end)
