@@ -80,7 +80,9 @@ static const char *verify_text(const struct http_op *http) {
   long result = 0;
   curl_easy_getinfo(http->easy, CURLINFO_SSL_VERIFYRESULT, &result);
   switch (result) {
-    case 0: return "its certificate is not for this host name";
+    case 0:
+    case 1: /* not set yet: libcurl looks at the names before it asks for the chain's verdict */
+    case 62: return "its certificate is not for this host name";
     case 9: return "its certificate is not yet valid";
     case 10: return "its certificate has expired";
     case 18: return "its certificate is self-signed";
