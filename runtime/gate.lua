@@ -133,10 +133,7 @@ function gate.call(kind, args, where)
   end
   local effect = describe(row, args, where) -- 1
   if current.reads_only and alters(effect) then
-    error(errors.fail {
-      message = ("'%s' inside %s: only reads are allowed there"):format(effect.summary, current.reads_only),
-      where = where,
-    }, 0)
+    error(errors.wrap(("'%s' inside %s: only reads are allowed there"):format(effect.summary, current.reads_only), where), 0)
   end
   local key = context.key(current)
   effect.key = key

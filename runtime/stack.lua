@@ -6,6 +6,7 @@ local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
+local tasks = require "runtime.tasks"
 local stack = {}
 
 local function push(current, kind, text, fn, where)
@@ -23,9 +24,7 @@ end
 local function run_entry(run, entry)
   local ctx = context.branch(entry.context, "u" .. entry.number)
   ctx.undo, ctx.cancelled, ctx.attempt = true, false, entry.context.attempt
-  local before = context.enter(ctx)
-  local ok, err = pcall(entry.fn)
-  context.enter(before)
+  local ok, err = tasks.join(ctx, tasks.spawn(ctx, entry.fn))
   entry.done = true
   local planned = not ok and errors.is(err, "planned")
   err = not ok and not planned and errors.wrap(err) or nil

@@ -199,7 +199,7 @@ function step.run(run, node, parent)
       step = record.shown,
       text = ("attempt %d failed: %s; trying again"):format(number, value.message),
     }
-    host.task.sleep(seconds_of(node.opts.retry.after or 1, "retry.after", node.where))
+    tasks.pause(ctx, seconds_of(node.opts.retry.after or 1, "retry.after", node.where))
   end
   finish(run, node, record, began)
   return record

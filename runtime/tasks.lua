@@ -53,9 +53,16 @@ end
 
 --- Tells every task of the run to stop.
 function tasks.cancel_all(run, reason, force)
+  context.cancel(run.context, reason) -- what starts later stops at its first effect
   for task, ctx in pairs(run.tasks) do
     tasks.cancel(ctx, task, reason, force)
   end
+end
+
+--- Waits so many seconds in a task of its own, so that a signal ends it.
+function tasks.pause(parent, seconds)
+  local ctx = context.branch(parent, "pause")
+  tasks.join(parent, tasks.spawn(ctx, task_library.sleep, seconds))
 end
 
 --- Runs functions side by side, each in a branch of its own, at most `limit` at a time. The first
