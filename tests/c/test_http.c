@@ -286,15 +286,13 @@ static void claim_cancel(void) {
   op_stop(op, OP_STOP_CANCEL);
   CHECK(op->finished && op->outcome == OP_NOT_SENT && strcmp(op->code, "cancelled") == 0,
         "cancelled before it was sent: not sent");
-  loop_turn();
-  op_destroy(op);
+  op_destroy(await(op));
   request.url = bytes_of(url_of("plain", "/silent?cancel-me"));
   op = start(&request);
   while (peer_saw("plain", "\"target\": \"/silent?cancel-me\"") == 0) continue;
   op_stop(op, OP_STOP_CANCEL);
   CHECK(op->finished && op->outcome == OP_UNKNOWN, "cancelled after it was sent: unknown");
-  loop_turn();
-  op_destroy(op);
+  op_destroy(await(op));
 }
 
 static void claim_ambient_settings_change_nothing(void) {

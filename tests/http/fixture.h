@@ -112,15 +112,20 @@ static struct http_request request_of(const char *method, const char *url) {
   return request;
 }
 
+static char left_ready_queue;
+
+static void mark_ready(struct op *op) { op->waiter = &left_ready_queue; }
+
 static struct op *start(const struct http_request *request) {
   struct op *op = http->request(request);
   if (op == NULL) exit(2);
+  op->on_ready = mark_ready;
   return op;
 }
 
-/* Turns the loop until the operation has ended. */
+/* Turns the loop until the operation has ended and left the ready queue: then it may be destroyed. */
 static struct op *await(struct op *op) {
-  while (!op->finished && loop_turn()) continue;
+  while (op->waiter != &left_ready_queue && loop_turn()) continue;
   return op;
 }
 
