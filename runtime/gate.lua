@@ -100,6 +100,12 @@ local function finish(run, current, row, effect, ok, result)
     not_kept = not_kept,
     failure = not ok and result or nil,
   })
+  if alters(effect) then
+    run.begun = run.begun - 1 -- its outcome is on record
+  end
+  if effect.class == "change" and not ok and result.outcome == "unknown" then
+    run.unknown = run.unknown or result -- decides the exit code, whatever else fails
+  end
   if alters(effect) and (ok or result.outcome ~= "not sent") then
     run.changes = run.changes + 1
     run.changed[#run.changed + 1] = {

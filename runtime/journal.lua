@@ -92,8 +92,8 @@ end
 
 --- A change's intent and token, on disk before it is made.
 function journal.begin(run, effect, token)
-  run.begun = (run.begun or 0) + 1
   journal.write(run, with_key({ type = "effect.begin", token = token }, effect), true)
+  run.begun = (run.begun or 0) + 1 -- how many have no recorded outcome yet
 end
 
 --- The outcome of an effect. A change's is synced; a read's rides with the next sync.
