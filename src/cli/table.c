@@ -1,0 +1,84 @@
+/* The table of commands and options. Parser, help pages and docs/reference/cli.md come from it. */
+#include "cli.h"
+
+#define ON(command) (1u << (command))
+#define PLAYS (ON(CLI_PLAY))
+#define LOADS (ON(CLI_PLAY) | ON(CLI_PARAMS) | ON(CLI_DOCTOR))
+#define READS_RUNS (ON(CLI_RUNS) | ON(CLI_STATUS) | ON(CLI_LOG))
+#define EVERY ((1u << CLI_COMMANDS) - 1)
+
+const struct cli_command cli_commands[CLI_COMMANDS] = {
+    {"play", "PLAYBOOK", 1, 1, "Play a playbook, step by step",
+     "Plays the steps of a playbook against an environment and writes a journal of the run. With -n it "
+     "reads for real and shows every change instead of making it."},
+    {"list", "[WORDS]", 0, -1, "List the playbooks there are",
+     "Lists every playbook found, with severity, path and title. WORDS narrow the list: a playbook is "
+     "shown when path, title or description holds all of them."},
+    {"show", "PLAYBOOK", 1, 1, "Show what a playbook does and may touch",
+     "Shows title, parameters, what the playbook may touch, and its steps with their ids. Reads the "
+     "file only; no environment is needed."},
+    {"check", "PLAYBOOK...", 1, -1, "Check playbooks for mistakes",
+     "Loads playbooks, or all below a directory, and reports what would stop them or mislead: unknown "
+     "header fields, duplicate steps, undeclared globals, steps that assign a local of the file."},
+    {"params", "PLAYBOOK", 1, 1, "Show each parameter's value and where it comes from",
+     "Shows the values a run would get in this environment, and whether each comes from -p, from the "
+     "environment or from the playbook's default."},
+    {"doctor", "", 0, 0, "Check this installation and an environment's connections",
+     "Looks at the installation (state directory, client modules, jail) and, with an environment, "
+     "connects once to everything it names. Changes nothing."},
+    {"runs", "", 0, 0, "List past runs, newest first",
+     "Lists what was played: run id, when, where, by whom and how it ended."},
+    {"status", "", 0, 0, "Show runs that are going on or left something open",
+     "Shows runs that are not over and runs that left something to take back."},
+    {"log", "RUN", 1, 1, "Show the journal of a run",
+     "Shows the records of a run's journal in order. RUN is a run id or a unique beginning of one."},
+    {"help", "[COMMAND | exit-codes]", 0, 1, "Show help",
+     "Shows the overview, the page of one command, or the exit codes."},
+    {"version", "", 0, 0, "Show the version", "Shows the version."},
+};
+
+#define BEFORE "Before it starts"
+#define WHICH "Which steps"
+#define QUESTIONS "Questions"
+#define ENDING "When it goes wrong"
+#define OUTPUT "Output"
+
+const struct cli_option cli_option_table[] = {
+    {"environment", 'e', CLI_TEXT, "ENV", NULL, NULL, LOADS, BEFORE,
+     "Play in this environment; default: $OPSRUN_ENV, else the only one"},
+    {"config", 0, CLI_TEXT, "DIR", NULL, NULL, LOADS, BEFORE, "Look for environments in DIR first"},
+    {"param", 'p', CLI_PAIRS, "NAME=VALUE", "params", NULL, ON(CLI_PLAY) | ON(CLI_PARAMS), BEFORE,
+     "Set a parameter; may be repeated"},
+    {"dry-run", 'n', CLI_FLAG, NULL, NULL, NULL, PLAYS, BEFORE,
+     "Read for real, show every change, make none"},
+    {"allow-unproved-reads", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS, BEFORE,
+     "In a dry run, run reads this machine cannot jail"},
+    {"from", 0, CLI_TEXT, "ID", NULL, NULL, PLAYS, WHICH, "Start at this step"},
+    {"until", 0, CLI_TEXT, "ID", NULL, NULL, PLAYS, WHICH, "End after this step"},
+    {"skip", 0, CLI_LIST, "ID", NULL, NULL, PLAYS, WHICH, "Leave this step out; may be repeated"},
+    {"yes", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS, QUESTIONS,
+     "Answer ordinary gates with yes; never typed or protected ones"},
+    {"answer", 0, CLI_PAIRS, "GATE=VALUE", "answers", NULL, PLAYS, QUESTIONS,
+     "Answer this one gate; may be repeated"},
+    {"no-input", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS, QUESTIONS,
+     "Ask nothing: an unanswered gate refuses"},
+    {"deadline", 0, CLI_TEXT, "TIME", NULL, NULL, PLAYS, ENDING,
+     "End the run after TIME, such as 30m"},
+    {"fail-on", 0, CLI_TEXT, "LEVEL", NULL, "warning|critical", PLAYS, ENDING,
+     "Exit 1 when a check is this bad, also in a dry run: warning, critical"},
+    {"undo-on-failure", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS, ENDING,
+     "Take back what was changed when a step fails"},
+    {"follow", 'f', CLI_FLAG, NULL, NULL, NULL, ON(CLI_LOG), OUTPUT, "Go on until the run ends"},
+    {"json", 0, CLI_FLAG, NULL, NULL, NULL,
+     PLAYS | READS_RUNS | ON(CLI_LIST_PLAYBOOKS) | ON(CLI_CHECK) | ON(CLI_PARAMS), OUTPUT,
+     "Print JSON, one object a line, and nothing else"},
+    {"verbose", 'v', CLI_COUNT, NULL, "verbosity", NULL, PLAYS, OUTPUT,
+     "Show every effect; -vv: also its result"},
+    {"quiet", 'q', CLI_FLAG, NULL, NULL, NULL, PLAYS, OUTPUT,
+     "Show failures and the summary only"},
+    {"color", 0, CLI_TEXT, "WHEN", NULL, "auto|always|never", EVERY, OUTPUT,
+     "Use colour: auto, always or never; NO_COLOR is obeyed"},
+    {"help", 'h', CLI_FLAG, NULL, NULL, NULL, EVERY, OUTPUT, "Show this help"},
+};
+
+const size_t cli_option_count = sizeof cli_option_table / sizeof cli_option_table[0];
