@@ -117,7 +117,9 @@ static void lose(struct sql_run *run) {
   char kept[32];
   strncpy(kept, code, sizeof kept - 1);
   kept[sizeof kept - 1] = '\0';
-  fail_run(run, OP_UNKNOWN, kept, message);
+  /* Refusing COPY ends the session, and with it the transaction it was sent in. */
+  bool rolled_back = strcmp(kept, "copy") == 0 && !run->options.no_pipeline;
+  fail_run(run, rolled_back ? OP_FAILED : OP_UNKNOWN, kept, message);
 }
 
 /* Everything was answered. */

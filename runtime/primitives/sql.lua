@@ -1,0 +1,232 @@
+--- sql "primary":query, one, value, each, exec. Reads are proved before they are sent; changes run in
+--- a transaction whose id is known first. See runtime/sql/ for each part.
+local change = require "runtime.sql.change"
+local errors = require "runtime.errors"
+local judge = require "runtime.sql.judge"
+local pool = require "runtime.sql.pool"
+local read = require "runtime.sql.read"
+local seconds_of = require "runtime.seconds"
+local texts = require "runtime.sql.texts"
+
+--- More rows than this are not kept in the journal.
+local KEPT_ROWS = 10000
+--- Parse trees kept for statements asked again and again by wait_until.
+local KEPT_TREES = 256
+
+---@param services {host: table, environment: table, run: table, context: fun(): table?}
+return function(services)
+  local host = services.host
+  local sessions = pool.new(services)
+  local trees, tree_count = {}, 0
+  local adapter = {}
+
+  --- The parse tree of a text, or nil and the parser's error. Pure, so remembered.
+  local function parse(text)
+    local known = trees[text]
+    if not known then
+      local tree, err = host.pgquery.parse(text)
+      known = tree and { tree = assert(host.json.decode(tree)) } or { err = err }
+      if tree_count >= KEPT_TREES then
+        trees, tree_count = {}, 0
+      end
+      trees[text], tree_count = known, tree_count + 1
+    end
+    return known.tree, known.err
+  end
+
+  --- A bound value for the digest and the journal: a secret is its name.
+  local function plain(value)
+    local kind = type(value)
+    if kind == "userdata" then
+      return tostring(value)
+    elseif kind == "number" and (value ~= value or value == math.huge or value == -math.huge) then
+      return tostring(value)
+    end
+    return value == nil and host.json.null or value
+  end
+
+  local function option(opts, name)
+    return opts[name] ~= nil and seconds_of(opts[name], "sql: " .. name) or nil
+  end
+
+  local function describe_read(entry, request, opts)
+    local tree, err = parse(request.text)
+    request.trusted_statement = entry.trusted_statements[pool.normal(request.text)]
+    request.exact = opts.exact
+    if not tree then
+      request.syntax, request.parameters = err, 0
+      return false
+    end
+    request.verdict = judge.inspect(tree, entry.trusted)
+    request.parameters = judge.survey(tree)
+    return request.trusted_statement or #request.verdict.declared > 0
+  end
+
+  local function describe_change(request, opts)
+    local tree = parse(request.text)
+    request.autocommit = opts.autocommit and true or nil
+    request.change = change.inspect(tree, request.text, opts.autocommit)
+    request.parameters = request.change.parameters
+    request.exact = opts.exact
+  end
+
+  function adapter.describe(verb, args)
+    local entry = sessions:entry(args.name)
+    local opts = args.opts or {}
+    local request = {
+      entry = entry,
+      text = args[1],
+      timeout = option(opts, "timeout"),
+      lock_timeout = option(opts, "lock_timeout"),
+      row_fn = args[3],
+    }
+    local declared
+    if verb == "exec" then
+      describe_change(request, opts)
+    else
+      declared = describe_read(entry, request, opts)
+    end
+    request.item = read.bind(request, args[2], host.json.null)
+    local values = {}
+    for i = 1, request.item.n do
+      values[i] = plain(request.item[i + 1])
+    end
+    return {
+      target = args.name,
+      summary = ("%s %s: %s"):format(verb, args.name, texts.short(request.text)),
+      body = {
+        text = request.text,
+        values = #values > 0 and host.json.array(values) or nil,
+        autocommit = request.autocommit,
+      },
+      request = request,
+      declared = declared or nil,
+      opts = opts,
+    }
+  end
+
+  function adapter.prepare(verb, request)
+    if verb == "exec" then
+      return change.prepare(sessions, request.entry, request)
+    end
+    read.prove(sessions, request.entry, request)
+  end
+
+  local perform = {}
+
+  function perform.query(request)
+    return read.query(sessions, request.entry, request)
+  end
+
+  function perform.one(request)
+    return read.query(sessions, request.entry, request)[1]
+  end
+
+  function perform.value(request)
+    local rows = read.query(sessions, request.entry, request)
+    return rows[1] and rows[1][rows.columns[1]]
+  end
+
+  function perform.each(request)
+    return read.each(sessions, request.entry, request, request.row_fn)
+  end
+
+  function perform.exec(request, token)
+    return change.perform(sessions, request.entry, request, token)
+  end
+
+  function adapter.perform(verb, request, token)
+    return perform[verb](request, token)
+  end
+
+  function adapter.preview(verb, request)
+    return verb == "exec" and change.preview(sessions, request.entry, request) or nil
+  end
+
+  --- Rows as lists by column, which JSON can hold: a row table loses its NULLs and its order.
+  local function pack_rows(rows)
+    if #rows > KEPT_ROWS then
+      return nil, ("%d rows"):format(#rows)
+    end
+    local packed = host.json.array {}
+    for i, row in ipairs(rows) do
+      local cells = host.json.array {}
+      for c, name in ipairs(rows.columns) do
+        local value = row[name]
+        if type(value) == "number" and (value ~= value or value == math.huge or value == -math.huge) then
+          value = { number = tostring(value) }
+        elseif value == nil then
+          value = host.json.null
+        end
+        cells[c] = value
+      end
+      packed[i] = cells
+    end
+    return { columns = rows.columns, rows = packed }
+  end
+
+  local numbers = { inf = math.huge, ["-inf"] = -math.huge }
+
+  local function unpack_rows(kept)
+    local rows = { columns = kept.columns, count = #kept.rows }
+    for i, cells in ipairs(kept.rows) do
+      local row = {}
+      for c, name in ipairs(kept.columns) do
+        local value = cells[c]
+        if type(value) == "table" and value.number then
+          value = numbers[value.number] or 0 / 0
+        end
+        if value ~= host.json.null then
+          row[name] = value
+        end
+      end
+      rows[i] = row
+    end
+    return rows
+  end
+
+  function adapter.keep(verb, result)
+    if verb == "query" then
+      return pack_rows(result)
+    elseif verb == "exec" then
+      local rows, why = pack_rows(result.rows)
+      if not rows then
+        return nil, why
+      end
+      return { count = result.count, rows = rows }
+    end
+    return result
+  end
+
+  function adapter.revive(verb, kept)
+    if verb == "query" then
+      return unpack_rows(kept)
+    elseif verb == "exec" then
+      return { count = kept.count, rows = unpack_rows(kept.rows) }
+    end
+    return kept
+  end
+
+  --- A change that was prepared and will not be made: its transaction ends with its session.
+  function adapter.abandon(_, request)
+    if request.session then
+      sessions:drop(request.session)
+      request.session = nil
+    end
+  end
+
+  function adapter.close()
+    sessions:close()
+  end
+
+  --- Connects once, for doctor. Raises what a first query would raise.
+  function adapter.probe(name)
+    local entry = sessions:entry(name)
+    local ok = sessions:with(entry, function(session)
+      return session.conn:run { { "SELECT 1" } }
+    end)
+    return ok ~= nil or error(errors.effect { message = ("'%s' does not answer"):format(name) }, 0)
+  end
+
+  return adapter
+end
