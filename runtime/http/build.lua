@@ -1,0 +1,294 @@
+--- From a playbook's call to one exact request: where it goes, what it carries, what counts as well.
+--- Pure; what may not be sent is refused here, in a dry run too.
+local errors = require "runtime.errors"
+local seconds_of = require "runtime.seconds"
+local url = require "runtime.http.url"
+local build = {}
+
+local safe_methods = { GET = true, HEAD = true, OPTIONS = true }
+
+--- Headers by which some servers take a GET for something else.
+local override_headers = {
+  ["x-http-method-override"] = true,
+  ["x-method-override"] = true,
+  ["x-http-method"] = true,
+}
+
+local default_timeout = 30
+local longest_retries = 10
+
+local function misuse(message, hint)
+  error(errors.usage { message = message, hint = hint }, 0)
+end
+
+local function refuse(message, hint)
+  error(errors.refused { message = message, hint = hint }, 0)
+end
+
+--- The environment's connection as data, read once: base, headers, declared reads.
+local function read_connection(services, name)
+  local given = services.environment.connection("http", name)
+  local base, why = url.parse(given.base or "")
+  if not base then
+    misuse(("the base of http connection '%s' is no URL: %s"):format(name, why))
+  end
+  if base.path:find("?", 1, true) then
+    misuse(("the base of http connection '%s' may not have a query"):format(name))
+  end
+  return given, base
+end
+
+local function target_of(services, args, path)
+  if args.name then
+    local given, base = read_connection(services, args.name)
+    local joined, why = url.join(base, path)
+    if not joined then
+      refuse(
+        ("'%s' is no path of http connection '%s': %s"):format(url.strip_users(path), args.name, why),
+        "give a path such as /health; other origins go by http.get(url) and uses.http"
+      )
+    end
+    return given, { origin = base.origin, path = joined, user = base.user, password = base.password }, base
+  end
+  local parts, why = url.parse(path)
+  if not parts then
+    misuse(
+      ("'%s' is no URL: %s"):format(url.strip_users(path), why),
+      'a path needs a connection: http "name":get(path)'
+    )
+  end
+  return {}, parts
+end
+
+local function check_header(name, value, is_secret)
+  if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+.^_`|~-]+$" then
+    refuse(("header '%s': this is no header's name"):format(tostring(name):gsub("%c", "?")))
+  end
+  if is_secret(value) then
+    return value
+  end
+  if type(value) == "number" or type(value) == "boolean" then
+    value = tostring(value)
+  end
+  if type(value) ~= "string" then
+    misuse(("header '%s': expected text or a secret, got %s"):format(name, type(value)))
+  end
+  if value:find "[%z\1-\8\10-\31\127]" then
+    refuse(("header '%s': its value holds control bytes"):format(name))
+  end
+  return value
+end
+
+--- All headers, the call's before the connection's, as {{name, value}, …} in the order of names, and
+--- what may be shown of them.
+local function headers_of(services, connection, opts, extra)
+  local is_secret, name_of = services.host.secret.is, services.host.secret.name
+  local by_name = {}
+  for _, source in ipairs { extra, connection.headers or {}, opts.headers or {} } do
+    for name, value in pairs(source) do
+      by_name[tostring(name):lower()] = { name, check_header(name, value, is_secret) }
+    end
+  end
+  local list, shown = {}, {}
+  for _, header in pairs(by_name) do
+    list[#list + 1] = header
+  end
+  table.sort(list, function(a, b)
+    return a[1]:lower() < b[1]:lower()
+  end)
+  for i, header in ipairs(list) do
+    shown[i] = header[1]:lower()
+    if is_secret(header[2]) then
+      shown[i] = ("%s: ‹secret:%s›"):format(shown[i], name_of(header[2]))
+    end
+  end
+  return list, shown, by_name
+end
+
+--- The body and its type from one of json, form, body.
+local function body_of(services, opts)
+  local given
+  for _, name in ipairs { "json", "form", "body" } do
+    if opts[name] ~= nil then
+      if given then
+        misuse(("options '%s' and '%s' are both a body"):format(given, name), "give one of json, form, body")
+      end
+      given = name
+    end
+  end
+  if given == "json" then
+    local encoded, why = services.host.json.encode(opts.json)
+    if not encoded then
+      misuse("option 'json' cannot be encoded: " .. tostring(why))
+    end
+    return encoded, "application/json"
+  elseif given == "form" then
+    local encoded, why = url.add_query("", opts.form)
+    if not encoded then
+      misuse("option 'form': " .. why)
+    end
+    return encoded:sub(2), "application/x-www-form-urlencoded"
+  elseif given == "body" and type(opts.body) ~= "string" then
+    misuse(("option 'body': expected a string, got %s"):format(type(opts.body)), "tables go by json = or form =")
+  end
+  return opts.body
+end
+
+--- One item of `expect` as a test: 200, "2xx", "any".
+local function expected_item(item)
+  local class = tostring(item):match "^([1-5])xx$"
+  local code = math.tointeger(tonumber(item))
+  if class then
+    return function(status)
+      return status // 100 == tonumber(class)
+    end
+  elseif item == "any" then
+    return function()
+      return true
+    end
+  elseif code and code >= 100 and code <= 599 then
+    return function(status)
+      return status == code
+    end
+  end
+  misuse(("option 'expect': '%s' is no status"):format(tostring(item)), 'such as 200, "2xx", {200, 404} or "any"')
+end
+
+--- Which statuses are well, as a test and in words.
+local function expected(expect)
+  local items = type(expect) == "table" and expect or { expect or "2xx" }
+  local tests, words = {}, {}
+  for i, item in ipairs(items) do
+    tests[i], words[i] = expected_item(item), tostring(item)
+  end
+  return function(status)
+    for _, test in ipairs(tests) do
+      if test(status) then
+        return true
+      end
+    end
+    return false
+  end, table.concat(words, " or ")
+end
+
+local function check_read(method, request, by_name, opts)
+  for name in pairs(override_headers) do
+    if by_name[name] then
+      refuse(
+        ("%s with header '%s' asks for another method in disguise"):format(method, by_name[name][1]),
+        'say it: http "name":request("DELETE", path)'
+      )
+    end
+  end
+  if url.has_parameter(request.path, "_method") then
+    refuse(method .. " with '_method' in its query asks for another method in disguise")
+  end
+  if safe_methods[method] and (request.body or opts.json ~= nil or opts.form ~= nil) then
+    refuse(
+      method .. " carries no body",
+      'a search by POST is a read where the environment says so: reads = { "POST /search" }'
+    )
+  end
+end
+
+--- Does the environment vouch that this method and path only read?
+local function is_declared(connection, base, method, path)
+  path = path:match "^[^?]*"
+  for _, read in ipairs(connection.reads or {}) do
+    local read_method, read_path = read:match "^(%u+)%s+(/%S*)$"
+    if read_method == method and base and url.join(base, read_path) == path then
+      return true
+    end
+  end
+  return false
+end
+
+local function retries_of(method, opts)
+  local retries = opts.retries or 0
+  if math.type(retries) ~= "integer" or retries < 0 or retries > longest_retries then
+    misuse(("option 'retries': expected a number from 0 to %d"):format(longest_retries))
+  end
+  if retries > 0 and not safe_methods[method] then
+    misuse(("option 'retries': %s may have happened although no answer came"):format(method),
+      "only GET, HEAD and OPTIONS are tried again")
+  end
+  return retries
+end
+
+--- Credentials of the connection or the URL, unless the call brings its own Authorization.
+local function add_credentials(request, connection, parts, by_name)
+  if by_name.authorization then
+    return
+  end
+  local basic = connection.basic or (parts.user and { user = parts.user, password = parts.password })
+  request.bearer = connection.bearer
+  if basic and not connection.bearer then
+    request.user, request.password = basic.user, basic.password or ""
+  end
+end
+
+---@class opsrun.HttpRequest
+---@field send table        what host.http.request takes
+---@field summary string    "GET http://127.0.0.1:8080/health", without user and password
+---@field expects fun(status: integer): boolean
+---@field expected string   in words
+---@field class "read"|"change"
+---@field declared boolean? the environment says it is a read
+
+--- Builds the request of `method` to args' path or URL. Raises usage or refused.
+---@param services table
+---@param method string
+---@param path string
+---@param args table as the face checked it: name (a connection's) and opts
+---@return opsrun.HttpRequest
+function build.request(services, method, path, args)
+  local opts = args.opts or {}
+  method = method:upper()
+  if not method:find "^%u[%u-]*$" or method == "CONNECT" or method == "TRACE" then
+    misuse(("'%s' is no method that can be sent"):format(method:gsub("%c", "?")))
+  end
+  local connection, parts, base = target_of(services, args, path)
+  local full, why = url.add_query(parts.path, opts.query or {})
+  if not full then
+    refuse("option 'query': " .. why)
+  end
+  local body, body_type = body_of(services, opts)
+  local extra = { ["Content-Type"] = body_type }
+  if args.name and services.run then
+    extra["X-Opsrun-Run"] = services.run.id
+  end
+  local headers, shown, by_name = headers_of(services, connection, opts, extra)
+  local declared = is_declared(connection, base, method, full)
+  local class = (safe_methods[method] or declared) and "read" or "change"
+  if class == "read" then
+    check_read(method, { path = full, body = body }, by_name, opts)
+  end
+  local expects, words = expected(opts.expect)
+  local timeout = opts.timeout or connection.timeout
+  local request = {
+    summary = ("%s %s%s"):format(method, parts.origin, full),
+    method = method,
+    class = class,
+    declared = declared and not safe_methods[method] or nil,
+    expects = expects,
+    expected = words,
+    retries = retries_of(method, opts),
+    shown_headers = shown,
+    send = {
+      method = method,
+      url = parts.origin .. full,
+      origin = parts.origin,
+      label = args.name,
+      headers = headers,
+      body = body,
+      ca = connection.ca,
+      timeout = timeout and seconds_of(timeout, "option 'timeout'") or default_timeout,
+      follow = safe_methods[method] and opts.follow or nil,
+      kind = class,
+    },
+  }
+  add_credentials(request.send, connection, parts, by_name)
+  return request
+end
+
+return build

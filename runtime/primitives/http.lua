@@ -1,0 +1,198 @@
+--- The http adapter: GET, HEAD and OPTIONS read; everything else changes, unless the environment
+--- vouches for it (`reads = { "POST /search" }`: declared).
+---
+--- What a status says about a change: 2xx and 3xx as expected: done. Unexpected: 2xx is done, too
+--- (the server did something); 3xx, 4xx and 5xx are failed, as the server itself answered; 502 and
+--- 504 are unknown: a gateway speaks, and it does not know what became of the request behind it.
+local build = require "runtime.http.build"
+local errors = require "runtime.errors"
+local response = require "runtime.http.response"
+
+local methods = {
+  get = "GET",
+  head = "HEAD",
+  options = "OPTIONS",
+  post = "POST",
+  put = "PUT",
+  patch = "PATCH",
+  delete = "DELETE",
+}
+
+--- What to try, by the code of a failure in which no answer came.
+local hints = {
+  resolve = "is the name spelled right, and does this machine's resolver know it?",
+  refused = "is the service running, and is this its port?",
+  connect = "is the host reachable from here?",
+  tls = "a private authority is trusted by ca = \"/path/to/authority.pem\" of the connection; there is no way around",
+  timeout = "timeout = \"60s\" waits longer",
+  ["too large"] = "ask for less: a query that limits, or a file for the artefact",
+}
+
+--- Statuses and failures after which a read may be tried again.
+local passing = { [429] = true, [502] = true, [503] = true, [504] = true }
+local passing_codes = { refused = true, connect = true, resolve = true, reset = true, timeout = true }
+
+local preview_lines, preview_width = 20, 160
+
+local function status_error(request, answer)
+  local outcome = "failed"
+  if request.class == "change" then
+    if answer.status < 300 then
+      outcome = "done"
+    elseif answer.status == 502 or answer.status == 504 then
+      outcome = "unknown"
+    end
+  end
+  local body = answer.body:gsub("%s+", " "):sub(1, 200)
+  return errors.effect {
+    message = ("%s answered %d, expected %s"):format(request.summary, answer.status, request.expected),
+    code = tostring(answer.status),
+    outcome = outcome,
+    hint = body ~= "" and ("it said: " .. body) or nil,
+  }
+end
+
+--- The lines of a body that a dry run shows.
+local function preview_body(body)
+  local lines = {}
+  for line in (body .. "\n"):gmatch "(.-)\n" do
+    if #lines == preview_lines then
+      lines[#lines + 1] = ("… %d bytes in all"):format(#body)
+      break
+    end
+    lines[#lines + 1] = #line > preview_width and (line:sub(1, preview_width) .. "…") or line
+  end
+  return lines
+end
+
+---@param services {host: table, environment: table, run: table}
+return function(services)
+  local host = services.host
+  local adapter = {}
+
+  local function credentials_shown(send)
+    if send.bearer then
+      return host.secret.is(send.bearer) and "bearer ‹secret:" .. host.secret.name(send.bearer) .. "›" or "bearer"
+    end
+    return send.user and "basic" or nil
+  end
+
+  function adapter.describe(verb, args)
+    local method, path = methods[verb], args[1]
+    if verb == "request" then
+      method, path = args[1], args[2]
+    elseif verb == "certificate" then
+      method, path = "HEAD", args[1] or "/"
+    end
+    local request = build.request(services, method, path, args)
+    if verb == "certificate" then
+      if not request.send.origin:find "^https:" then
+        error(errors.usage { message = ("'%s' has no certificate: it is not https"):format(request.send.origin) }, 0)
+      end
+      request.send.fresh = true
+      request.summary = "certificate of " .. request.send.origin
+    end
+    return {
+      target = args.name or request.send.origin,
+      summary = request.summary,
+      class = request.class,
+      declared = request.declared,
+      uses = not args.name and { "http", request.send.origin } or nil,
+      body = {
+        method = request.method,
+        url = request.send.url,
+        headers = request.shown_headers,
+        credentials = credentials_shown(request.send),
+        body = request.send.body and host.digest.sha256(request.send.body),
+        bytes = request.send.body and #request.send.body,
+      },
+      request = request,
+      opts = args.opts,
+    }
+  end
+
+  --- The client's own validator has the last word before anything is opened.
+  function adapter.prepare(_, request)
+    local ok, why = host.http.check(request.send)
+    if not ok then
+      error(errors.refused { message = ("%s is not sent: %s"):format(request.summary, why) }, 0)
+    end
+  end
+
+  local function send_once(request)
+    local answer, err = host.http.request(request.send)
+    if not answer then
+      err.hint = err.hint or hints[err.code]
+      return nil, errors.from_host(err, request.class), passing_codes[err.code]
+    end
+    response.new(answer, request.summary, host.json)
+    if not request.expects(answer.status) then
+      return nil, status_error(request, answer), passing[answer.status]
+    end
+    return answer
+  end
+
+  --- Waits before try number `attempt` + 1: 0.2, 0.4, 0.8 … at most 5 seconds.
+  local function back_off(attempt)
+    local ok, err = host.task.sleep(math.min(5, 0.1 * 2 ^ attempt))
+    if not ok then
+      error(errors.from_host(err, "read"), 0)
+    end
+  end
+
+  local function certificate(answer)
+    if not answer.tls then
+      error(errors.effect { message = "the peer showed no certificate", outcome = "failed" }, 0)
+    end
+    local tls = answer.tls
+    tls.expires_in = tls.expires - host.clock.wall()
+    return tls
+  end
+
+  function adapter.perform(verb, request)
+    if verb == "certificate" then
+      request.expects = function()
+        return true
+      end
+    end
+    for attempt = 1, request.retries + 1 do
+      local answer, err, may_pass = send_once(request)
+      if answer then
+        return verb == "certificate" and certificate(answer) or answer
+      end
+      if not may_pass or attempt > request.retries then
+        error(err, 0)
+      end
+      back_off(attempt)
+    end
+  end
+
+  function adapter.keep(verb, result)
+    if verb == "certificate" then
+      return result
+    end
+    return response.plain(result)
+  end
+
+  function adapter.revive(verb, kept)
+    if verb == "certificate" then
+      return kept
+    end
+    return response.new(kept, kept.summary or "an earlier request", host.json)
+  end
+
+  function adapter.preview(_, request)
+    local lines = { request.summary }
+    for _, header in ipairs(request.shown_headers) do
+      lines[#lines + 1] = "  " .. header
+    end
+    if request.send.body and request.send.body ~= "" then
+      for _, line in ipairs(preview_body(request.send.body)) do
+        lines[#lines + 1] = "  " .. line
+      end
+    end
+    return { lines = lines }
+  end
+
+  return adapter
+end
