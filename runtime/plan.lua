@@ -17,7 +17,25 @@ local function look_into(value, field)
   }, 0)
 end
 
+--- Arithmetic, comparison and joining, whichever side the planned value stands on.
+local function operate(operator)
+  return function(left, right)
+    return look_into(marks[left] and left or right, operator)
+  end
+end
+
 local mt = {
+  __add = operate "+",
+  __sub = operate "-",
+  __mul = operate "*",
+  __div = operate "/",
+  __mod = operate "%",
+  __pow = operate "^",
+  __idiv = operate "//",
+  __unm = operate "-",
+  __concat = operate "..",
+  __lt = operate "<",
+  __le = operate "<=",
   __index = look_into,
   __len = function(value)
     return look_into(value, "#")

@@ -18,6 +18,9 @@ end
 --- Is `path` the directory or file `prefix`, or below it?
 local function path_has_prefix(path, prefix)
   prefix = prefix:gsub("/+$", "")
+  if ("/" .. path .. "/"):find("/../", 1, true) then
+    return false -- it may lead out again
+  end
   return path == prefix or path:sub(1, #prefix + 1) == prefix .. "/"
 end
 
@@ -90,21 +93,18 @@ end
 --- Reserves the effect's costs, `{sessions = 20}`, against the header's `limits`.
 local function reserve(run, effect)
   local limits = run.header.limits or {}
-  for name, amount in pairs(effect.costs or {}) do
+  for name, amount in pairs(effect.costs) do
     local limit = limits[name]
-    local spent = run.spent[name] or 0
-    if limit and spent + amount > limit then
+    local sum = (run.spent[name] or 0) + amount
+    if limit and sum > limit then
       error(errors.refused {
-        message = ("over budget: %s would be %d of at most %d %s"):format(
-          effect.summary,
-          spent + amount,
-          limit,
-          name
-        ),
+        message = ("over budget: %s would be %g of at most %g %s"):format(effect.summary, sum, limit, name),
         hint = ("the header's limits.%s is the most one run may touch"):format(name),
       }, 0)
     end
-    run.spent[name] = spent + amount
+  end
+  for name, amount in pairs(effect.costs) do
+    run.spent[name] = (run.spent[name] or 0) + amount
   end
 end
 

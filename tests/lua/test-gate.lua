@@ -1,4 +1,6 @@
 --- The gate's nine stages: their order, and what each of them ends.
+-- The words of a playbook come with _ENV.
+-- luacheck: ignore 113 212
 local t = require "harness"
 local fake = require "tests.lua.fake_host"
 local errors = require "runtime.errors"
@@ -7,7 +9,7 @@ local errors = require "runtime.errors"
 local function one_step(fn, more)
   local spec = more or {}
   spec.playbook = function(_ENV)
-    step("Do it", function(p) -- luacheck: ignore
+    step("Do it", function(p)
       return fn(_ENV, p)
     end)
   end
@@ -15,11 +17,11 @@ local function one_step(fn, more)
 end
 
 local function change(_ENV)
-  return sql "db":exec "delete" -- luacheck: ignore
+  return sql "db":exec "delete"
 end
 
 local function read(_ENV)
-  return sql "db":query "select" -- luacheck: ignore
+  return sql "db":query "select"
 end
 
 for _, mode in ipairs { "live", "dry" } do
@@ -66,7 +68,7 @@ end)
 
 t.test("dry: a tell is shown, not sent", function()
   local run = one_step(function(_ENV)
-    notify "team" "hello" -- luacheck: ignore
+    notify "team" "hello"
   end, { dry = true, header = { uses = { notify = { "team" } } } })
   t.equal(fake.performed(run, "hello"), 0)
   t.equal(fake.step_end(run, "do-it").state, "planned")
@@ -140,7 +142,7 @@ end
 t.test("a change with an unknown outcome ends the run with 7, whatever try says", function()
   local went_on = false
   local run = one_step(function(_ENV)
-    local value = try(function() -- luacheck: ignore
+    local value = try(function()
       return change(_ENV)
     end)
     went_on = true
@@ -156,8 +158,8 @@ t.test("attempt does not catch an unknown outcome, and it is never tried again",
   local run = fake.play {
     does = { delete = unknown_outcome },
     playbook = function(_ENV)
-      step("Do it", { retry = { times = 3 }, idempotent = true }, function() -- luacheck: ignore
-        attempt(function() -- luacheck: ignore
+      step("Do it", { retry = { times = 3 }, idempotent = true }, function()
+        attempt(function()
           return change(_ENV)
         end)
       end)
@@ -171,9 +173,9 @@ t.test("an unknown outcome among other failures of a group is still 7", function
   local run = fake.play {
     does = { delete = unknown_outcome },
     playbook = function(_ENV)
-      group("Both", { keep_going = true }, function() -- luacheck: ignore
-        step("Fails", function() fail "no" end) -- luacheck: ignore
-        step("Loses sight", function() change(_ENV) end) -- luacheck: ignore
+      group("Both", { keep_going = true }, function()
+        step("Fails", function() fail "no" end)
+        step("Loses sight", function() change(_ENV) end)
       end)
     end,
   }
@@ -207,7 +209,7 @@ end)
 t.test("a change where only reads are allowed is refused before it is prepared", function()
   for _, dry in ipairs { false, true } do
     local run = one_step(function(_ENV)
-      wait_until("gone", { every = "1s", within = "2s" }, function() return change(_ENV) end) -- luacheck: ignore
+      wait_until("gone", { every = "1s", within = "2s" }, function() return change(_ENV) end)
     end, { dry = dry })
     t.equal(fake.order(run, "prepare", "perform", "planned"), "")
   end
@@ -235,7 +237,7 @@ end)
 t.test("each call of a step has its own ordinal, each branch its own name", function()
   local run = one_step(function(_ENV)
     read(_ENV)
-    parallel { { "a", function() read(_ENV) end }, { "b", function() read(_ENV) end } } -- luacheck: ignore
+    parallel { { "a", function() read(_ENV) end }, { "b", function() read(_ENV) end } }
     read(_ENV)
   end)
   local keys = {}
