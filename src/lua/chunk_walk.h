@@ -1,0 +1,22 @@
+/* Walks the functions of a chunk and reports what each does with variables it does not own. */
+#ifndef OPSRUN_CHUNK_WALK_H
+#define OPSRUN_CHUNK_WALK_H
+
+#include "chunk_dump.h"
+
+enum chunk_fact_kind { CHUNK_READ, CHUNK_WRITE, CHUNK_ENVIRONMENT, CHUNK_OUTER };
+
+struct chunk_fact {
+  enum chunk_fact_kind kind;
+  const char *name; /* of the variable; NULL for CHUNK_ENVIRONMENT. Not terminated */
+  size_t name_len;
+  int line;
+  const char *callee; /* CHUNK_OUTER: the global the function is an argument of, or NULL */
+  size_t callee_len;
+};
+
+/* Calls `on_fact` for every fact, functions in order of their text. It may raise. */
+void chunk_walk(const struct chunk_unit *unit,
+                void (*on_fact)(void *context, const struct chunk_fact *fact), void *context);
+
+#endif

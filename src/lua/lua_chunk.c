@@ -1,0 +1,135 @@
+/* host.chunk: playbook text to a function, and raw facts about what it does with variables.
+ *
+ * load(text, name, env) -> function | nil, {message, code}
+ *     `name` is what messages show ("db-exhaustion.lua"). Text only: bytecode can crash the
+ *     interpreter. code: "bytecode" or "syntax"; a syntax error's message starts with "name:line: ".
+ * analyse(text, name) -> facts | nil, {message, code}
+ *     facts.reads, facts.writes   {{name, line}, …} globals, in order of appearance
+ *     facts.environment           {{line}, …} other uses of _ENV
+ *     facts.outer                 {{name, line, callee}, …} a function assigns a local of the file;
+ *                                 callee: the global it is handed to ("step", "group"), if any
+ */
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk_dump.h"
+#include "chunk_walk.h"
+#include "state.h"
+#include "util.h"
+
+#define NAME_MAX_BYTES 200
+
+/* Compiles; leaves the function, or nil and an error (returns 2). */
+static int compile(lua_State *L, const char *text, size_t len, const char *name) {
+  if (strlen(name) > NAME_MAX_BYTES) name += strlen(name) - NAME_MAX_BYTES;
+  if (len > 0 && text[0] == LUA_SIGNATURE[0])
+    return util_push_errorf(L, OP_FAILED, "bytecode", "'%s' is compiled bytecode, not text", name);
+  const char *chunk = lua_pushfstring(L, "=%s", name);
+  int status = luaL_loadbufferx(L, text, len, chunk, "t");
+  lua_remove(L, -2);
+  if (status == LUA_OK) return 1;
+  if (status == LUA_ERRMEM) return luaL_error(L, "out of memory while compiling '%s'", name);
+  return util_push_error(L, OP_FAILED, "syntax", lua_tostring(L, -1));
+}
+
+static int l_load(lua_State *L) {
+  size_t len = 0;
+  const char *text = luaL_checklstring(L, 1, &len);
+  const char *name = luaL_checkstring(L, 2);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  int count = compile(L, text, len, name);
+  if (count != 1) return count;
+  lua_pushvalue(L, 3);
+  if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1); /* a chunk without globals has none */
+  return 1;
+}
+
+/* Bytes of a dump, grown in a userdata so that errors free it. */
+static int collect(lua_State *L, const void *bytes, size_t size, void *context) {
+  (void)L;
+  luaL_addlstring(context, bytes, size);
+  return 0;
+}
+
+static void push_entry(lua_State *L, const struct chunk_fact *fact) {
+  lua_createtable(L, 0, 3);
+  if (fact->name != NULL) {
+    lua_pushlstring(L, fact->name, fact->name_len);
+    lua_setfield(L, -2, "name");
+  }
+  lua_pushinteger(L, fact->line);
+  lua_setfield(L, -2, "line");
+  if (fact->callee != NULL) {
+    lua_pushlstring(L, fact->callee, fact->callee_len);
+    lua_setfield(L, -2, "callee");
+  }
+}
+
+static const char *const lists[] = {"reads", "writes", "environment", "outer"};
+
+/* Called for every fact: appends it to its list in the table at index 4. */
+static void on_fact(void *context, const struct chunk_fact *fact) {
+  lua_State *L = context;
+  luaL_checkstack(L, 4, "facts");
+  lua_getfield(L, 4, lists[fact->kind]);
+  push_entry(L, fact);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 1);
+}
+
+static int gc_unit(lua_State *L) {
+  struct chunk_unit *unit = lua_touserdata(L, 1);
+  chunk_unit_free(unit);
+  return 0;
+}
+
+/* Pushes a userdata whose finalizer frees what chunk_read allocates. */
+static struct chunk_unit *push_unit(lua_State *L) {
+  struct chunk_unit *unit = lua_newuserdatauv(L, sizeof *unit, 0);
+  memset(unit, 0, sizeof *unit);
+  if (luaL_newmetatable(L, "opsrun.chunk_unit")) {
+    lua_pushcfunction(L, gc_unit);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return unit;
+}
+
+static int l_analyse(lua_State *L) {
+  size_t len = 0;
+  const char *text = luaL_checklstring(L, 1, &len);
+  const char *name = luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  int count = compile(L, text, len, name);
+  if (count != 1) return count;
+  lua_createtable(L, 0, 4); /* 4: the answer */
+  for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+    lua_newtable(L);
+    lua_setfield(L, 4, lists[i]);
+  }
+  struct chunk_unit *unit = push_unit(L);
+  /* lua_dump wants the function on top while the buffer must own the top: another stack for it. */
+  lua_State *dumper = lua_newthread(L);
+  lua_pushvalue(L, 3);
+  lua_xmove(L, dumper, 1);
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  lua_dump(dumper, collect, &buffer, 0);
+  luaL_pushresult(&buffer);
+  size_t size = 0;
+  const char *dump = lua_tolstring(L, -1, &size);
+  const char *problem = chunk_read(unit, (const unsigned char *)dump, size);
+  if (problem != NULL) return luaL_error(L, "cannot analyse '%s': %s", name, problem);
+  chunk_walk(unit, on_fact, L);
+  lua_pushvalue(L, 4);
+  return 1;
+}
+
+static const luaL_Reg chunk_library[] = {
+    {"load", l_load}, {"analyse", l_analyse}, {NULL, NULL}};
+
+int luaopen_host_chunk(lua_State *L) {
+  luaL_newlib(L, chunk_library);
+  return 1;
+}
