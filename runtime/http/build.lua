@@ -17,8 +17,11 @@ local override_headers = {
 local default_timeout = 30
 local longest_retries = 10
 
+--- The author's mistake: stops the step, and `try` does not catch it.
 local function misuse(message, hint)
-  error(errors.usage { message = message, hint = hint }, 0)
+  local err = errors.wrap(message)
+  err.hint = hint
+  error(err, 0)
 end
 
 local function refuse(message, hint)
@@ -30,10 +33,10 @@ local function read_connection(services, name)
   local given = services.environment.connection("http", name)
   local base, why = url.parse(given.base or "")
   if not base then
-    misuse(("the base of http connection '%s' is no URL: %s"):format(name, why))
+    error(errors.precondition { message = ("the base of http connection '%s' is no URL: %s"):format(name, why) }, 0)
   end
   if base.path:find("?", 1, true) then
-    misuse(("the base of http connection '%s' may not have a query"):format(name))
+    error(errors.precondition { message = ("the base of http connection '%s' may not have a query"):format(name) }, 0)
   end
   return given, base
 end

@@ -69,9 +69,9 @@ end
 
 --- Walks the path; the value, or nil and how far it came.
 local function walk(answer, path)
-  local value, parent, walked = answer.json, nil, {}
+  local value, walked = answer.json, {}
   for _, key in ipairs(keys_of(path)) do
-    parent = value
+    local parent = value
     value = step_into(value, key)
     if value == nil or value == facts[answer].json.null then
       return nil, parent, walked, key

@@ -87,7 +87,7 @@ return function(services)
     local request = build.request(services, method, path, args)
     if verb == "certificate" then
       if not request.send.origin:find "^https:" then
-        error(errors.usage { message = ("'%s' has no certificate: it is not https"):format(request.send.origin) }, 0)
+        error(errors.wrap(("'%s' has no certificate: it is not https"):format(request.send.origin)), 0)
       end
       request.send.fresh = true
       request.summary = "certificate of " .. request.send.origin

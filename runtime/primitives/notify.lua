@@ -1,0 +1,228 @@
+--- The notify adapter: one message to every channel behind a name of the environment, side by side.
+--- A channel that fails hides no other; only when all failed is it an error. Every message carries
+--- run, environment, playbook and severity, and is masked before it leaves.
+local channels = require "runtime.channels"
+local errors = require "runtime.errors"
+local seconds_of = require "runtime.seconds"
+
+local default_timeout = 10
+local longest_text = 8000
+
+local severities = { info = true, warning = true, critical = true, low = true, medium = true, high = true }
+
+--- Slack reads &, < and > as markup; `<!channel>` in a text would wake everybody.
+local function slack_escape(text)
+  return (text:gsub("[&<>]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }))
+end
+
+local function misuse(message, hint)
+  local err = errors.wrap(message)
+  err.hint = hint
+  error(err, 0)
+end
+
+--- The message in one line and some, as people read it.
+local function plain_text(message)
+  local first = message.severity and ("[%s] "):format(message.severity) or ""
+  local title = message.title and (message.title .. ": ") or ""
+  return first .. title .. message.text
+end
+
+local function footer(message)
+  return ("run %s, %s, %s"):format(message.run, message.environment, message.playbook)
+end
+
+---@param services {host: table, environment: table, run: table}
+return function(services)
+  local host = services.host
+  local adapter = {}
+  local told = {} -- keys of `once` that were sent in this run
+  local send = {}
+
+  local function post(url, body, bearer, message, timeout)
+    local answer, err = host.http.request {
+      method = "POST",
+      url = url,
+      headers = { { "Content-Type", "application/json" }, { "Idempotency-Key", message.id } },
+      body = body,
+      bearer = bearer,
+      timeout = timeout,
+      cap = 64 * 1024,
+      kind = "change",
+    }
+    if not answer then
+      return nil, err.message
+    end
+    if answer.status // 100 ~= 2 then
+      local said = answer.body:gsub("%s+", " "):sub(1, 100)
+      return nil, ("answered %d%s"):format(answer.status, said ~= "" and ": " .. said or "")
+    end
+    return true
+  end
+
+  --- Slack's incoming webhooks take {"text": …} and answer 200 "ok".
+  function send.slack(channel, message, timeout)
+    local text = ("%s\n_%s_"):format(slack_escape(plain_text(message)), slack_escape(footer(message)))
+    return post(channel.slack, host.json.encode { text = text }, nil, message, timeout)
+  end
+
+  function send.webhook(channel, message, timeout)
+    return post(channel.webhook, host.json.encode(message), channel.bearer, message, timeout)
+  end
+
+  function send.terminal(_, message)
+    host.term.message("note", ("%s (%s)"):format(plain_text(message), footer(message)))
+    return true
+  end
+
+  function send.command(channel, message, timeout)
+    local result, err = host.process.run {
+      argv = channel.command,
+      stdin = host.json.encode(message) .. "\n",
+      timeout = timeout,
+      kind = "change",
+    }
+    if not result then
+      return nil, err.message
+    end
+    if result.code ~= 0 then
+      local said = (result.stderr or ""):gsub("%s+", " "):sub(1, 100)
+      return nil, ("'%s' exited with %s%s"):format(channel.command[1], result.code, said ~= "" and ": " .. said or "")
+    end
+    return true
+  end
+
+  local function message_of(args)
+    local opts = args.opts or {}
+    local severity = opts.severity
+    if severity ~= nil and not severities[severity] then
+      misuse(("notify: severity '%s' is unknown"):format(tostring(severity)),
+        "there are: info, warning, critical, low, medium, high")
+    end
+    local text = args[1]
+    if #text > longest_text then
+      text = text:sub(1, utf8.offset(text, 0, longest_text) - 1) .. "…"
+    end
+    return {
+      schema = 1,
+      text = host.mask.apply(text),
+      title = opts.title and host.mask.apply(tostring(opts.title)),
+      severity = severity,
+      run = services.run.id,
+      environment = services.environment.name,
+      playbook = services.run.playbook,
+    }
+  end
+
+  function adapter.describe(_, args)
+    local list = services.environment.connection("notify", args.name)
+    local wrong, hint = channels.check(args.name, list)
+    if wrong then
+      error(errors.precondition { message = wrong, hint = hint }, 0)
+    end
+    local kinds = {}
+    for i, channel in ipairs(list) do
+      kinds[i] = channels.kind_of(channel)
+    end
+    local opts = args.opts or {}
+    local message = message_of(args)
+    return {
+      target = args.name,
+      summary = ('tell "%s" (%s): %s'):format(
+        args.name, table.concat(kinds, ", "), (plain_text(message):gsub("%s+", " "))
+      ),
+      uses = { "notify", args.name },
+      body = { text = message.text, title = message.title, severity = message.severity, once = opts.once },
+      request = {
+        name = args.name,
+        channels = list,
+        kinds = kinds,
+        message = message,
+        once = opts.once,
+        timeout = opts.timeout and seconds_of(opts.timeout, "option 'timeout'") or default_timeout,
+      },
+      opts = opts,
+    }
+  end
+
+  --- The key under which a receiver can tell a repeat from a second message.
+  function adapter.prepare()
+    return { id = host.random.hex(16) }
+  end
+
+  --- One task a channel, so that a slow one delays no other. Returns {ok, why} a channel.
+  local function send_all(request, message)
+    local tasks, outcomes = {}, {}
+    for i, channel in ipairs(request.channels) do
+      tasks[i] = host.task.spawn(function()
+        return send[request.kinds[i]](channel, message, request.timeout)
+      end)
+    end
+    for i, task in ipairs(tasks) do
+      local ended, ok, why = host.task.join(task)
+      if ended == nil then -- we were told to stop: so are they
+        for _, other in ipairs(tasks) do
+          host.task.cancel(other)
+        end
+        error(errors.from_host(ok, "tell"), 0)
+      end
+      outcomes[i] = ended and { ok = ok, why = why } or { ok = false, why = tostring(ok) }
+    end
+    return outcomes
+  end
+
+  local function raise_all_failed(request, failed)
+    local lines = {}
+    for i, entry in ipairs(failed) do
+      lines[i] = entry.channel .. ": " .. entry.message
+    end
+    error(errors.effect {
+      message = ("nobody behind '%s' could be told: %s"):format(request.name, table.concat(lines, "; ")),
+      code = "not told",
+      outcome = "failed",
+    }, 0)
+  end
+
+  function adapter.perform(_, request, token)
+    if request.once ~= nil and told[request.once] then
+      return { sent = {}, failed = {}, once = request.once, repeated = true }
+    end
+    request.message.id = token and token.id or host.random.hex(16)
+    local result = { sent = {}, failed = {}, once = request.once }
+    for i, outcome in ipairs(send_all(request, request.message)) do
+      if outcome.ok then
+        result.sent[#result.sent + 1] = request.kinds[i]
+      else
+        result.failed[#result.failed + 1] = {
+          channel = request.kinds[i],
+          message = host.mask.apply(tostring(outcome.why)),
+        }
+      end
+    end
+    if #result.sent == 0 then
+      raise_all_failed(request, result.failed)
+    end
+    if request.once ~= nil then
+      told[request.once] = true
+    end
+    return result
+  end
+
+  --- A recorded message counts as told, so that `once` holds over a resume.
+  function adapter.revive(_, kept)
+    if kept.once ~= nil then
+      told[kept.once] = true
+    end
+    return kept
+  end
+
+  function adapter.preview(_, request)
+    local lines = {}
+    for line in (plain_text(request.message) .. "\n"):gmatch "(.-)\n" do
+      lines[#lines + 1] = line
+    end
+    return { lines = lines }
+  end
+
+  return adapter
+end
