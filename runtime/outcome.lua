@@ -66,8 +66,8 @@ local states = {
 
 --- The state of a run with this code.
 function outcome.state(run, code)
-  if code == 1 and not run.failure then
-    return "done"
+  if (code == 1 or code == 2) and not run.failure then
+    return "done" -- only a check or a stray --answer says otherwise
   elseif run.signal and code >= 129 then
     return "interrupted"
   end
@@ -135,8 +135,10 @@ local function next_commands(run, state, code)
   elseif run.dry and (run.planned_count or 0) > 0 then
     list[#list + 1] = run.command_line
   end
-  for _, entry in ipairs(stack.pending(run, true)) do
-    list[#list + 1] = "not taken back: " .. entry.text
+  if run.failure and not run.dry then
+    for _, entry in ipairs(stack.pending(run, true)) do
+      list[#list + 1] = "not taken back: " .. entry.text
+    end
   end
   return list
 end

@@ -63,6 +63,9 @@ local lines = {
   ["wait"] = function(r)
     return nil, ("  wait    %s: %s after %s, %d looks"):format(r.text, r.ok and "true" or "not true", report_text.seconds_text(r.seconds), r.polls)
   end,
+  ["gate"] = function(r)
+    return nil, ("  gate    %s: %s %s"):format(r.gate, r.answer, r.by)
+  end,
   ["signal"] = function(r)
     return "yellow", "signal " .. r.name
   end,

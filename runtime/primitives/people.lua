@@ -2,7 +2,9 @@
 --- for ordinary gates outside protected environments, --yes opens one.
 local author_report = require "runtime.author.report"
 local context = require "runtime.context"
+local effects = require "runtime.effects"
 local errors = require "runtime.errors"
+local journal = require "runtime.journal"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
 local seconds_of = require "runtime.seconds"
@@ -147,11 +149,12 @@ return function(services)
 
   --- The name of a protected environment is typed once, before its first change.
   function adapter.confirm_environment(_, effect)
-    confirm {
+    local answer = confirm {
       id = "environment",
       text = ("This changes the protected environment '%s': %s"):format(run.environment.name, effect.summary),
       type = run.environment.name,
     }
+    journal.write(run, { type = "gate", gate = "environment", answer = answer.answer, by = answer.by, at = answer.at })
   end
 
   local function leave_open(request)
@@ -219,7 +222,21 @@ return function(services)
     end)
   end
 
-  local function text_of(args)
+  --- A misspelt `type` would make an ordinary gate of a typed one.
+  local function check_fields(verb, given)
+    local known = { id = true }
+    for _, name in ipairs(effects.row(verb).options) do
+      known[name] = true
+    end
+    for name in pairs(given) do
+      if type(name) == "string" and not known[name] then
+        local names = table.concat(effects.row(verb).options, ", ")
+        error(errors.wrap(("%s: unknown field '%s' (it takes: id, %s)"):format(verb, name, names)), 0)
+      end
+    end
+  end
+
+  local function text_of(verb, args)
     local first = args[1]
     if type(first) == "string" then
       return author_report.format(first, table.unpack(args, 2, args.n or #args)), {}
@@ -227,11 +244,12 @@ return function(services)
     if type(first[1]) ~= "string" then
       error(errors.wrap "confirm and manual: the text comes first: confirm { \"…?\", id = \"…\" }", 0)
     end
+    check_fields(verb, first)
     return author_report.format(first[1], table.unpack(first, 2)), first
   end
 
   function adapter.describe(verb, args)
-    local text, opts = text_of(args)
+    local text, opts = text_of(verb, args)
     local request = {
       text = text,
       id = gate_id(run, opts.id),
