@@ -88,7 +88,7 @@ end
 function bind.names(list)
   local parts = {}
   for i, name in ipairs(list) do
-    parts[i] = quote(name)
+    parts[i] = quote(tostring(name))
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end

@@ -188,7 +188,7 @@ function change.prepare(pool, entry, request)
       return token
     end
     pool:drop(session)
-    if fresh or err.code ~= "connection lost" then
+    if fresh or not pool.gone[err.code] then
       err.outcome = "not sent"
       texts.raise_statement(entry.name, "", err, "change")
     end
@@ -329,7 +329,8 @@ end
 --- functions.
 function change.preview(pool, entry, request)
   if not change.described[request.change.kind] then
-    return { lines = { "not checked: the server describes only SELECT, INSERT, UPDATE, DELETE and MERGE" }, not_checked = true }
+    local why = "not checked: the server describes only SELECT, INSERT, UPDATE, DELETE and MERGE"
+    return { lines = { why }, not_checked = true }
   end
   local lines = {}
   local described, err = pool:with(entry, function(session)

@@ -98,8 +98,12 @@ function pool.drop(_, session)
   session.conn:close()
 end
 
---- Runs fn(session) on a kept session. A session that turns out to have died while it was idle (the
---- client knows before anything is sent) is replaced, once.
+--- What an error says when the session was gone, not the statement wrong: ended by an administrator,
+--- a crash, a restart, or without a word.
+pool.gone = { ["connection lost"] = true, ["57P01"] = true, ["57P02"] = true, ["57P03"] = true }
+
+--- Runs fn(session), which only reads, on a kept session. One that turns out to have died while it
+--- was idle is replaced.
 ---@param fn fun(session: table): any, table? returns a result, or nil and the binding's error
 function pool:with(entry, fn)
   for _ = 1, KEEP + 1 do
@@ -110,7 +114,7 @@ function pool:with(entry, fn)
       self:drop(session)
       error(result, 0)
     end
-    local stale = result == nil and err and err.outcome == "not sent" and err.code == "connection lost"
+    local stale = result == nil and err and err.outcome ~= "failed" and pool.gone[err.code]
     self:release(entry, session)
     if not stale or fresh then
       return result, err

@@ -23,9 +23,8 @@ local function refuse(entry, request, problem)
     ),
     code = "unproved",
     outcome = "not sent",
-    hint = ("to make a change use :exec(…); a function known to be harmless goes into sql.%s.trusted_functions of the environment"):format(
-      entry.name
-    ),
+    hint = ("for a change use :exec(…); a function known to be harmless goes into sql.%s.trusted_functions"
+      .. " of the environment"):format(entry.name),
   }, 0)
 end
 

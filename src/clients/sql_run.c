@@ -1,4 +1,5 @@
 /* A run of statements on a connection: sent in one go, answers collected as they arrive. */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -363,7 +364,13 @@ static struct run_op *make_waiter(struct sql_run *run, uint64_t timeout_ms) {
 
 /* A session that died while it was idle is found out before anything is sent on it. */
 static bool is_alive(struct sql_conn *conn) {
-  return !conn->broken && PQconsumeInput(conn->pg) == 1 && PQstatus(conn->pg) == CONNECTION_OK;
+  if (conn->broken) return false;
+  struct pollfd look = {.fd = PQsocket(conn->pg), .events = POLLIN};
+  for (int i = 0; i < 16 && poll(&look, 1, 0) > 0; i++) { /* a last word first, then the end */
+    if (PQconsumeInput(conn->pg) != 1) return false;
+    (void)PQisBusy(conn->pg); /* takes in what came: notices, changed settings */
+  }
+  return PQstatus(conn->pg) == CONNECTION_OK;
 }
 
 struct op *run_start(struct sql_conn *conn, struct sql_item *items, size_t count,
