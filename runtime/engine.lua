@@ -151,7 +151,8 @@ function engine.value_of(current, node)
   local run = current.run
   local record = run.records[node]
   if not record then
-    local parent = setmetatable({ reads_only = ("step '%s', run first because a later step needs it"):format(node.name) }, { __index = run.context })
+    local why = ("step '%s', run first because a later step needs it"):format(node.name)
+    local parent = setmetatable({ reads_only = why }, { __index = run.context })
     record = step.run(run, node, parent)
   end
   if record.state == "skipped" or record.state == "declined" then
@@ -250,31 +251,51 @@ function engine.skip(run, node, parent, why)
   return record
 end
 
+local function need_id(book, flag, id)
+  if book.by_id[id] then
+    return
+  end
+  local ids = {}
+  for known in pairs(book.by_id) do
+    ids[#ids + 1] = known
+  end
+  table.sort(ids)
+  local near = text.nearest(id, ids)
+  error(errors.usage {
+    message = ("%s: no step has the id '%s'"):format(flag, id),
+    hint = near and ("did you mean '%s'?"):format(near)
+      or ("steps of this playbook: " .. table.concat(ids, ", ")),
+  }, 0)
+end
+
 --- The nodes between --from and --until, both included.
 local function selection(run, book)
   local from, till = run.options.from, run.options["until"]
-  for _, id in pairs { from, till } do
-    if not book.by_id[id] then
-      local ids = {}
-      for known in pairs(book.by_id) do
-        ids[#ids + 1] = known
-      end
-      table.sort(ids)
-      error(errors.usage {
-        message = ("no step has the id '%s'"):format(id),
-        hint = "steps of this playbook: " .. table.concat(ids, ", "),
-      }, 0)
-    end
+  if from then
+    need_id(book, "--from", from)
   end
-  local chosen, on = {}, from == nil
+  if till then
+    need_id(book, "--until", till)
+  end
+  for id in pairs(run.skip_ids) do
+    need_id(book, "--skip", id)
+  end
+  local chosen, on, ended = {}, from == nil, till == nil
   for _, node in ipairs(book.nodes) do
     on = on or node.id == from
     if on then
       chosen[#chosen + 1] = node
+      if node.id == till then
+        ended = true
+        break
+      end
     end
-    if node.id == till then
-      break
-    end
+  end
+  if not on or not ended then
+    error(errors.usage {
+      message = on and ("--until '%s' never comes"):format(till) or ("--from '%s' is inside a group"):format(from),
+      hint = "--from and --until name steps or groups of the top level, in the order they are played",
+    }, 0)
   end
   return chosen
 end
