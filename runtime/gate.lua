@@ -67,6 +67,23 @@ local function prepare(row, effect)
   return adapter.prepare(row.verb, effect.request, effect)
 end
 
+--- 7. journal.begin: intent and token are on disk before the change is made. If they cannot be, or
+--- the task was told to stop meanwhile, what was prepared is given up: nothing was sent.
+local function begin(run, row, effect, token)
+  local ok, err = pcall(function()
+    context.need(row.label)
+    journal.begin(run, effect, token)
+  end)
+  if ok then
+    return
+  end
+  local adapter = services.adapters[row.module]
+  if adapter.abandon then
+    adapter.abandon(row.verb, effect.request)
+  end
+  error(err, 0)
+end
+
 --- 8. the primitive: the only place in the program where one is called.
 local function perform(current, row, effect, token)
   local adapter = services.adapters[row.module]
@@ -173,8 +190,7 @@ function gate.call(kind, args, where)
     current.step.declared = (current.step.declared or 0) + 1
   end
   if alters(effect) then
-    context.need(kind) -- told to stop while it was prepared: nothing was sent
-    journal.begin(run, effect, token) -- 7
+    begin(run, row, effect, token) -- 7
   end
   local done, result = perform(current, row, effect, token) -- 8
   finish(run, current, row, effect, done, result) -- 9
