@@ -28,7 +28,7 @@ static const char start_script[] =
     "shared_preload_libraries = 'pg_stat_statements'\nEOF\n"
     "sed -i '1i host all locked 127.0.0.1/32 scram-sha-256' $DIR/data/pg_hba.conf\n"
     "$as $bin/pg_ctl -D $DIR/data -l $DIR/server.log -w start >>$DIR/log 2>&1\n"
-    "$bin/psql -h 127.0.0.1 -p $PORT -U postgres -q >>$DIR/log 2>&1 <<EOF\n"
+    "env -u PGOPTIONS -u PGHOST $bin/psql -v ON_ERROR_STOP=1 -h 127.0.0.1 -p $PORT -U postgres -q >>$DIR/log 2>&1 <<EOF\n"
     "CREATE ROLE plain LOGIN; CREATE ROLE locked LOGIN PASSWORD 'right';\n"
     "GRANT pg_read_all_data, pg_read_all_stats TO plain;\nEOF\n";
 
