@@ -216,12 +216,13 @@ function faces.build(host)
     if next(module.library) == nil then
       globals[name] = module.handle
     else
-      globals[name] = setmetatable(module.library, {
+      -- An empty table in front: what a playbook assigns here must not reach stdlib.
+      globals[name] = setmetatable({}, {
         __call = callable and function(_, handle_name)
           return module.handle(handle_name)
         end or nil,
         __index = function(_, key)
-          return errors.raise_unknown_method(name, key, module.library)
+          return module.library[key] or errors.raise_unknown_method(name, key, module.library)
         end,
         __newindex = function(_, key)
           misuse(name, ("'%s' cannot be assigned"):format(tostring(key)))

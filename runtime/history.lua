@@ -4,10 +4,9 @@ local journal = require "runtime.journal"
 local text = require "runtime.text"
 local history = {}
 
---- Is the process that wrote this journal still alive and holding its run?
-local function is_held(host, id)
-  local held = host.store.holder and host.store.holder(id)
-  return held ~= nil and held ~= false
+--- One text for the key of an effect.
+local function key_of(record)
+  return table.concat({ record.path, record.step, record.attempt, record.branch, record.ordinal }, "\0")
 end
 
 --- Folds the records of one run into a summary.
@@ -24,9 +23,9 @@ function history.summarize(records)
     elseif kind == "step.start" then
       summary.at = record.step
     elseif kind == "effect.begin" then
-      begun[record.digest .. record.step .. record.attempt .. record.branch .. record.ordinal] = record
+      begun[key_of(record)] = record
     elseif kind == "effect.end" and (record.class == "change" or record.class == "tell") then
-      begun[record.digest .. record.step .. record.attempt .. record.branch .. record.ordinal] = record.outcome == "unknown" and record or nil
+      begun[key_of(record)] = record.outcome == "unknown" and record or nil
       summary.changes = summary.changes + (record.outcome == "done" and 1 or 0)
     elseif kind == "undo.push" then
       stack[record.number] = record.text
@@ -51,14 +50,14 @@ function history.summarize(records)
 end
 
 --- Summaries of all runs, newest first. A damaged journal is one row that says so.
-function history.all(host)
+function history.all()
   local list = {}
   for _, id in ipairs(journal.list()) do
     local ok, records = pcall(journal.read, id)
     if ok and #records > 0 then
       local summary = history.summarize(records)
       if not summary.state then
-        if is_held(host, id) then
+        if journal.holder(id) then
           summary.state = "running"
         else
           summary.state = #summary.in_doubt > 0 and "in doubt" or "interrupted"

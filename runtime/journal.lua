@@ -165,6 +165,16 @@ function journal.read(id)
   return records, notice, dir
 end
 
+--- Who holds the run now, {pid, …}, or nil: the process that wrote it is gone.
+function journal.holder(id)
+  return host.store.holder and host.store.holder(id) or nil
+end
+
+--- Where runs are kept.
+function journal.home()
+  return host.store.home()
+end
+
 --- Ids of all runs, oldest first.
 function journal.list()
   local ids, err = host.store.list()

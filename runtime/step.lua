@@ -1,7 +1,6 @@
 --- The life of one step: when, needs, attempts with their time-out, what came of it. Never calls the
 --- host's clients.
 local author_report = require "runtime.author.report"
-local context = require "runtime.context"
 local errors = require "runtime.errors"
 local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"

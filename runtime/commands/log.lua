@@ -52,7 +52,13 @@ local lines = {
   ["check"] = function(r)
     local value = r.value == nil and "no value" or table_text.value(r.value)
     return r.verdict ~= "ok" and "yellow" or nil,
-      ("  check   %s %s%s: %s%s"):format(r.name, value, r.unit and (" " .. r.unit) or "", r.verdict, r.undetermined and " (undetermined)" or "")
+      ("  check   %s %s%s: %s%s"):format(
+        r.name,
+        value,
+        r.unit and (" " .. r.unit) or "",
+        r.verdict,
+        r.undetermined and " (undetermined)" or ""
+      )
   end,
   ["note"] = function(r)
     return nil, "  note    " .. r.text
@@ -61,7 +67,8 @@ local lines = {
     return "dim", ("  show    %s"):format(r.title or r.text or ((r.rows or 0) .. " rows"))
   end,
   ["wait"] = function(r)
-    return nil, ("  wait    %s: %s after %s, %d looks"):format(r.text, r.ok and "true" or "not true", report_text.seconds_text(r.seconds), r.polls)
+    local came = r.ok and "true" or "not true"
+    return nil, ("  wait    %s: %s after %s, %d looks"):format(r.text, came, report_text.seconds_text(r.seconds), r.polls)
   end,
   ["gate"] = function(r)
     return nil, ("  gate    %s: %s %s"):format(r.gate, r.answer, r.by)

@@ -6,7 +6,7 @@ local history = require "runtime.history"
 return function(services)
   local host = services.host
   local count = 0
-  for _, summary in ipairs(history.all(host)) do
+  for _, summary in ipairs(history.all()) do
     local open = summary.state == "running" or summary.state == "interrupted" or summary.state == "in doubt"
     if open or #summary.pending > 0 then
       count = count + 1
