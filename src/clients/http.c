@@ -1,5 +1,5 @@
-/* The life of a request: started, perhaps redirected within its origin, finished, failed or stopped;
- * and the answer's plain form. */
+/* The life of a request: started, perhaps redirected within its origin, finished, failed or
+ * stopped; and the answer's plain form. */
 #include "http.h"
 
 #include <stdio.h>
@@ -14,7 +14,7 @@
 
 static void on_done(CURL *easy, CURLcode result);
 
-/* -- the answer --------------------------------------------------------------------------------- */
+/* -- the answer ------------------------------------------------------------------------------ */
 
 /* How many headers there are and the bytes they take. */
 static size_t measure_headers(CURL *easy, size_t *bytes) {
@@ -79,7 +79,7 @@ static void finish(struct http_op *http) {
   op_finish(&http->op);
 }
 
-/* -- redirects ---------------------------------------------------------------------------------- */
+/* -- redirects ------------------------------------------------------------------------------- */
 
 static bool wants_redirect(const struct http_op *http) {
   return http->follow > 0 && http->safe && !http->change &&
@@ -138,7 +138,7 @@ static bool follow_redirect(struct http_op *http) {
   return true;
 }
 
-/* -- life --------------------------------------------------------------------------------------- */
+/* -- life ------------------------------------------------------------------------------------ */
 
 static void on_done(CURL *easy, CURLcode result) {
   char *private = NULL;

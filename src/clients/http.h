@@ -1,6 +1,6 @@
-/* HTTP requests as operations. Lives in the shared module opsrun-http.so, which exports one symbol,
- * `opsrun_http_api`. Knows no Lua, no journal, no retries: one call, one request (and, if asked for,
- * at most three redirects within one origin).
+/* HTTP requests as operations. Lives in the shared module opsrun-http.so, which exports one
+ * symbol, `opsrun_http_api`. Knows no Lua, no journal, no retries: one call, one request (and, if
+ * asked for, at most three redirects within one origin).
  *
  * What it never does, whoever asks: another scheme than http and https, an unverified peer, TLS
  * below 1.2, a proxy, ~/.netrc, a redirect to another origin, a second attempt of a change, control

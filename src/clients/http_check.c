@@ -13,7 +13,8 @@
 #define VALUE_MAX 32768u
 
 bool http_bytes_equal(struct http_bytes bytes, const char *text) {
-  return bytes.data != NULL && bytes.len == strlen(text) && memcmp(bytes.data, text, bytes.len) == 0;
+  if (bytes.data == NULL || bytes.len != strlen(text)) return false;
+  return memcmp(bytes.data, text, bytes.len) == 0;
 }
 
 bool http_method_is_safe(struct http_bytes method) {

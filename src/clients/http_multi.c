@@ -102,7 +102,7 @@ static int on_watch(CURL *easy, curl_socket_t fd, int what, void *data, void *of
 }
 
 /* Once a process. What the environment could tell libcurl or OpenSSL is taken out before they look:
-   SSLKEYLOGFILE would write session keys to a file. Proxies and netrc are switched off a request. */
+   SSLKEYLOGFILE would write session keys to a file. Proxies and netrc are off a request. */
 static bool start_libcurl(void) {
   static int state;
   if (state == 0) {

@@ -1,5 +1,5 @@
 /* libcurl's multi interface on the loop. One kept multi handle a set of trusted certificates: the
- * handle is what holds the connections and the parsed CA bundle (22 ms to parse, so it must live). */
+ * handle is what holds the connections and the parsed CA bundle (22 ms to parse: it must live). */
 #ifndef OPSRUN_HTTP_MULTI_H
 #define OPSRUN_HTTP_MULTI_H
 

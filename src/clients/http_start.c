@@ -1,5 +1,5 @@
-/* Options of a request. libcurl's own defaults are for a browser's cousin (file://, proxies from the
- * environment, custom headers to whoever a redirect names); each line here takes one away. */
+/* Options of a request. libcurl's own defaults are for a browser's cousin (file://, proxies from
+ * the environment, custom headers to whoever a redirect names); each line here takes one away. */
 #include "http_start.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #define STALL_BYTES_PER_SECOND 16L
 #define STALL_SECONDS 30L
 
-/* -- what comes back ---------------------------------------------------------------------------- */
+/* -- what comes back ------------------------------------------------------------------------- */
 
 static size_t on_header(char *line, size_t unit, size_t count, void *data) {
   struct http_op *http = data;
@@ -93,7 +93,7 @@ static int on_ready_to_send(void *data, char *peer_ip, char *local_ip, int peer_
   return CURL_PREREQFUNC_ABORT;
 }
 
-/* -- what is sent ------------------------------------------------------------------------------- */
+/* -- what is sent ---------------------------------------------------------------------------- */
 
 static char *copy_bytes(struct http_bytes bytes) {
   char *copy = malloc(bytes.len + 1);

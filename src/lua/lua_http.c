@@ -1,12 +1,13 @@
 /* host.http: one request, one answer.
  *
  *   request{method=, url=, …} -> answer | nil, {message, code, outcome}
- *   check{the same}           -> true | nil, why     nothing is sent, nothing waits
+ *   check{the same}           -> true | nil, why     nothing is sent, nothing waits (an error table
+ *                                instead of why: the client module itself is missing)
  *
  * Fields beside method and url, all optional: origin (the URL must be of it), label (what messages
  * call the peer), headers = {{name, value}, …}, bearer, user and password, body, ca, timeout,
  * connect_timeout (seconds), cap (bytes), follow (redirects, at most 3), kind = "read" | "change",
- * fresh, decode (booleans). A url, a header's value, bearer, user, password and body may be secrets.
+ * fresh, decode (booleans). A url, a header's value, bearer, user, password, body may be secrets.
  *
  * An answer: {status, headers = {name in small letters -> values joined by ", "}, header_list =
  * {{name, value}, …} as sent, body, time = seconds in all, timing = {resolve, connect, tls,
@@ -26,14 +27,15 @@
 #define HEADERS_MAX 100
 #define LONGEST_WAIT 86400.0 /* seconds */
 
-/* The client, loaded on first use. Raises when the module is missing [-0, +0, e]. */
-static const struct http_api *need_client(lua_State *L) {
-  static const struct http_api *api;
-  if (api != NULL) return api;
+static const struct http_api *client;
+
+/* Loads the client on first use. False: an error's two values were pushed [-0, +0|2, m]. */
+static bool need_client(lua_State *L) {
+  if (client != NULL) return true;
   const char *error = NULL;
-  api = module_load("http", "opsrun_http_api", &error);
-  if (api == NULL) luaL_error(L, "%s", error);
-  return api;
+  client = module_load("http", "opsrun_http_api", &error);
+  if (client == NULL) util_push_error(L, OP_NOT_SENT, "module", error);
+  return client != NULL;
 }
 
 /* Field as bytes to send, a secret's too; they live while the field stays on the stack
@@ -117,7 +119,7 @@ static void read_request(lua_State *L, struct http_request *request, struct http
   request->header_count = read_headers(L, 1, headers);
 }
 
-/* -- the answer --------------------------------------------------------------------------------- */
+/* -- the answer ------------------------------------------------------------------------------ */
 
 /* Pushes the header's name in small letters [-0, +1, m]. */
 static void push_small_letters(lua_State *L, struct http_bytes name) {
@@ -201,7 +203,7 @@ static void set_tls(lua_State *L, const struct http_tls *tls) {
 }
 
 static int push_answer(lua_State *L, struct op *op) {
-  const struct http_response *response = need_client(L)->response(op);
+  const struct http_response *response = client->response(op);
   luaL_checkstack(L, 12, "no room for an answer");
   lua_createtable(L, 0, 8);
   lua_pushinteger(L, response->status);
@@ -216,12 +218,12 @@ static int push_answer(lua_State *L, struct op *op) {
   return 1;
 }
 
-/* -- the library -------------------------------------------------------------------------------- */
+/* -- the library ----------------------------------------------------------------------------- */
 
 static int l_request(lua_State *L) {
-  const struct http_api *client = need_client(L);
   struct http_header headers[HEADERS_MAX];
   struct http_request request;
+  if (!need_client(L)) return 2;
   task_check_can_wait(L);
   read_request(L, &request, headers);
   struct op *op = client->request(&request);
@@ -230,10 +232,10 @@ static int l_request(lua_State *L) {
 }
 
 static int l_check(lua_State *L) {
-  const struct http_api *client = need_client(L);
   struct http_header headers[HEADERS_MAX];
   struct http_request request;
   char text[400];
+  if (!need_client(L)) return 2;
   read_request(L, &request, headers);
   const char *wrong = client->check(&request, text, sizeof text);
   if (wrong != NULL) {

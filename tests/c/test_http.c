@@ -28,7 +28,8 @@ static void claim_answers(void) {
   request.user = bytes_of("user");
   request.password = bytes_of("pass word");
   op = run(request);
-  CHECK(!op->failed && body_holds(op, "\"Basic dXNlcjpwYXNzIHdvcmQ=\""), "basic credentials arrive");
+  CHECK(!op->failed && body_holds(op, "\"Basic dXNlcjpwYXNzIHdvcmQ=\""),
+        "basic credentials arrive");
   op_destroy(op);
   op = run(request_of("HEAD", url_of("plain", "/ok")));
   CHECK(!op->failed && answer(op)->status == 200 && answer(op)->body.len == 0, "HEAD has no body");

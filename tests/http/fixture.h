@@ -123,7 +123,7 @@ static struct op *start(const struct http_request *request) {
   return op;
 }
 
-/* Turns the loop until the operation has ended and left the ready queue: then it may be destroyed. */
+/* Turns the loop until the operation has ended and left the ready queue: it may be destroyed. */
 static struct op *await(struct op *op) {
   while (op->waiter != &left_ready_queue && loop_turn()) continue;
   return op;

@@ -105,7 +105,7 @@ async def redirect(peer, request, writer):
         "scheme": f"https://127.0.0.1:{peer.ports['good']}/echo",
         "user": f"http://u:p@127.0.0.1:{plain}/echo", "loop": f"/redirect/{code}/loop",
         "bare": f"//127.0.0.1:{other}/echo", "file": "file:///etc/passwd",
-        "ftp": f"ftp://127.0.0.1:{other}/x", "at": f"http://127.0.0.1:{plain}@127.0.0.1:{other}/echo",
+        "ftp": f"ftp://127.0.0.1:{other}/x", "at": f"http://127.0.0.1:{plain}@127.0.0.1:{other}/",
         "slash": f"http:\\\\127.0.0.1:{other}\\echo", "gopher": f"gopher://127.0.0.1:{other}/_GET",
         "space": f"http://127.0.0.1:{other}/a b",
     }
