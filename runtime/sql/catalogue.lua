@@ -29,6 +29,7 @@ local function ask(conn, item)
   local results, err = conn:run({
     { "BEGIN READ ONLY" },
     { facts.narrow },
+    { facts.no_jit },
     item,
     "sync",
     { "ROLLBACK" },
@@ -36,7 +37,7 @@ local function ask(conn, item)
   if not results then
     return nil, err
   end
-  return results[3].rows
+  return results[4].rows
 end
 
 local function read_base(conn, memory)
