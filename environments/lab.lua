@@ -5,9 +5,11 @@ return {
   sql      = { primary = { url = secret.env "DATABASE_URL", statement_timeout = "30s" } },
   redis    = { cache = { url = secret.env "REDIS_URL" } },
   http     = { api = { base = secret.env "APP_URL", bearer = secret.env "ADMIN_TOKEN" } },
+  notify   = { team = { { webhook = secret.env "TEAM_HOOK" } } },
   params   = {
     ["incident/db-exhaustion"] = {
       api  = "api",
+      team = "team",
       keep = { "lab-keeper", "lab-observer", "pgbouncer", "pg_dump", "pg_restore" },
     },
   },

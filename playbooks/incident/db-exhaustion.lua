@@ -13,6 +13,7 @@ playbook {
     idle    = { type = "duration", default = "5m",      help = "terminate sessions idle longer than this" },
     healthy = { type = "percent",  default = 80,        help = "the pool counts as recovered below this" },
     pool    = { type = "string",   optional = true,     help = "container to restart if the pool stays full" },
+    team    = { type = "string",   optional = true,     help = "who is told how it ended, as named in the environment" },
     api     = { type = "http",     optional = true,     help = "the application that can tell of its own pool" },
     status  = { type = "path",     default = "/api/admin/pool", help = "where the application tells it" },
     warn    = { type = "percent",  default = 80,        help = "connections used: warning above this" },
@@ -24,7 +25,7 @@ playbook {
     poll    = { type = "duration", default = "5s",      help = "look this often while the pool recovers" },
     watch   = { type = "duration", default = "5m",      help = "wait this long for it" },
   },
-  uses     = { shell = { "docker restart" } },
+  uses     = { shell = { "docker restart" }, notify = { "{team}" } },
   limits   = { sessions = 200 },
 }
 
@@ -116,7 +117,12 @@ step("Watch the pool recover", function(p)
   check_connections(p)
 end)
 
-step("Hand over", { optional = true }, function()
+step("Note the leak", { optional = true }, function()
   ended()
-  manual { "Open a ticket for the leak with the run's evidence, and tell the team how it ended" }
+  manual { "Open a ticket for the leak, with the evidence of this run" }
+end)
+
+step("Tell the team", { needs = { "team" } }, function(p)
+  notify(p.team)(("%d sessions were ended, %s %% of the connections are used"):format(ended(),
+    postgres.connections(p.db).percent), { title = "Database connection exhaustion", severity = "warning" })
 end)

@@ -2,6 +2,7 @@
 
   /health /api/health            open; JSON status and whether the database answers
   /api/admin/health /api/admin/pool /api/admin/feature-flags     bearer token
+  /hooks/team                    a webhook for messages to people
   /_lab/requests /_lab/state /_lab/reset      the lab's own handle: what came in, be slow, be broken
 
 Its one database session is named lab-keeper; the numbers of /api/admin/pool are counted on the
@@ -179,6 +180,9 @@ class Handler(BaseHTTPRequestHandler):
             wish["name"], str(bool(wish["enabled"])).lower())
         return (200, {"updated": len(rows)}) if rows else (404, {"error": "no such flag"})
 
+    def hook(self):
+        return 200, {"ok": True}
+
 
 ROUTES = {
     ("GET", "/"): Handler.index,
@@ -188,6 +192,7 @@ ROUTES = {
     ("GET", "/api/admin/pool"): Handler.pool,
     ("GET", "/api/admin/feature-flags"): Handler.flags,
     ("POST", "/api/admin/feature-flags"): Handler.set_flag,
+    ("POST", "/hooks/team"): Handler.hook,
 }
 
 

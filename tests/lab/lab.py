@@ -181,6 +181,7 @@ def environment(lab):
         "APP_TLS_URL": f"https://localhost:{facts['https']}",
         "APP_CA": lab.path("ca.pem"),
         "ADMIN_TOKEN": facts["token"],
+        "TEAM_HOOK": f"http://127.0.0.1:{facts['http']}/hooks/team",
         "POSTGRES_LOG": lab.path("postgres.log"),
     }
     if facts["redis"]:
