@@ -3,6 +3,9 @@
  * load(text, name, env) -> function | nil, {message, code}
  *     `name` is what messages show ("db-exhaustion.lua"). Text only: bytecode can crash the
  *     interpreter. code: "bytecode" or "syntax"; a syntax error's message starts with "name:line: ".
+ * call(fn, limit) -> true, results… | false, error
+ *     Calls it with at most about `limit` instructions, then "it does not come to an end". For code
+ *     that only declares; it cannot wait in there.
  * analyse(text, name) -> facts | nil, {message, code}
  *     facts.reads, facts.writes   {{name, line}, …} globals, in order of appearance
  *     facts.environment           {{line}, …} other uses of _ENV
@@ -10,6 +13,7 @@
  *                                 callee: the global it is handed to ("step", "group"), if any
  */
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +47,25 @@ static int l_load(lua_State *L) {
   lua_pushvalue(L, 3);
   if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1); /* a chunk without globals has none */
   return 1;
+}
+
+static void on_limit(lua_State *L, lua_Debug *frame) {
+  (void)frame;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "it does not come to an end");
+}
+
+static int l_call(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_Integer limit = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, limit > 0 && limit <= INT_MAX, 2, "out of range");
+  lua_settop(L, 1);
+  lua_sethook(L, on_limit, LUA_MASKCOUNT, (int)limit);
+  int status = lua_pcall(L, 0, LUA_MULTRET, 0);
+  lua_sethook(L, NULL, 0, 0);
+  lua_pushboolean(L, status == LUA_OK);
+  lua_insert(L, 1);
+  return lua_gettop(L);
 }
 
 /* Bytes of a dump, grown in a userdata so that errors free it. */
@@ -127,7 +150,7 @@ static int l_analyse(lua_State *L) {
 }
 
 static const luaL_Reg chunk_library[] = {
-    {"load", l_load}, {"analyse", l_analyse}, {NULL, NULL}};
+    {"load", l_load}, {"call", l_call}, {"analyse", l_analyse}, {NULL, NULL}};
 
 int luaopen_host_chunk(lua_State *L) {
   luaL_newlib(L, chunk_library);

@@ -1,0 +1,283 @@
+--- Environments: finds the file, evaluates it as pure data, checks its shape, resolves its secrets when
+--- they are needed. A secret that is not set is no error until a connection that needs it is opened.
+local errors = require "runtime.errors"
+local files = require "runtime.environment_files"
+local ordered = require "runtime.ordered"
+local text = require "runtime.text"
+local environment = {}
+
+--- Sections that name connections, and the fields that each connection may have; nil: any.
+local sections = {
+  sql = {
+    "ca", "connect_timeout", "lock_timeout", "pool", "statement_timeout", "trusted_functions", "trusted_statements", "url",
+  },
+  redis = { "ca", "connect_timeout", "timeout", "trusted_commands", "url" },
+  http = { "base", "bearer", "ca", "headers", "password", "query", "reads", "timeout", "user" },
+  hosts = {},
+  logs = {},
+  services = {},
+  notify = {},
+}
+local fields = { "hosts", "http", "label", "logs", "notify", "params", "protected", "redis", "services", "sql", "timezone" }
+
+local secret_mt = {
+  __tostring = function(s)
+    return ("‹secret:%s›"):format(s.name)
+  end,
+  __metatable = "secret",
+  __name = "secret",
+}
+secret_mt.__json = secret_mt.__tostring
+
+--- secret.env "NAME", secret.file "PATH": where a secret is, not what it is.
+local function secret_constructors(problem)
+  local function constructor(source)
+    return function(name, options)
+      if type(name) ~= "string" or name == "" then
+        problem(("secret.%s: expected a name, got %s"):format(source, type(name)))
+      elseif options ~= nil and type(options) ~= "table" then
+        problem(("secret.%s '%s': options: expected a table, got %s"):format(source, name, type(options)))
+      end
+      return setmetatable({ source = source, name = name, allow_short = options and options.allow_short }, secret_mt)
+    end
+  end
+  local known = { env = constructor "env", file = constructor "file" }
+  return setmetatable({}, {
+    __index = function(_, name)
+      local hint = text.suggest(tostring(name), { "env", "file" }, "there is")
+      return known[name] or problem(("there is no secret.%s"):format(tostring(name)), hint)
+    end,
+    __metatable = "secret",
+  })
+end
+
+local function is_secret(value)
+  return type(value) == "table" and getmetatable(value) == "secret"
+end
+
+--- Runs the file with nothing but `secret` in reach, at most so many instructions.
+local function evaluate(host, path, name)
+  local source = files.read(host, path)
+  local function problem(message, hint)
+    error(errors.precondition { message = message, hint = hint, where = host.where and host.where() }, 0)
+  end
+  local scope = setmetatable({ secret = secret_constructors(problem) }, {
+    __index = function(_, key)
+      problem(
+        ("'%s' is not known here"):format(tostring(key)),
+        "an environment is pure data: texts, numbers, tables, secret.env and secret.file"
+      )
+    end,
+    __newindex = function(_, key)
+      problem(("'%s' is assigned: write 'local %s = …'"):format(tostring(key), tostring(key)))
+    end,
+    __metatable = "environment",
+  })
+  local chunk, err = host.chunk.load(source, name, scope)
+  if not chunk then
+    error(errors.precondition { message = ("environment '%s' does not load: %s"):format(path, err.message) }, 0)
+  end
+  local ok, value = host.chunk.call(chunk, 1000000)
+  if not ok then
+    if errors.is(value) then
+      error(value, 0)
+    end
+    error(errors.precondition { message = ("environment '%s' does not load: %s"):format(path, tostring(value)) }, 0)
+  elseif type(value) ~= "table" or is_secret(value) then
+    error(errors.precondition {
+      message = ("environment '%s' returns %s, no table"):format(path, value == nil and "nothing" or type(value)),
+      hint = 'it looks like: return { label = "staging" }',
+    }, 0)
+  end
+  return value
+end
+
+local function expect(path, what, value, kind)
+  if value ~= nil and type(value) ~= kind then
+    error(errors.precondition {
+      message = ("environment '%s': %s: expected %s, got %s"):format(path, what, text.article(kind), type(value)),
+    }, 0)
+  end
+end
+
+local function refuse_unknown(path, what, map, known)
+  for key in ordered.pairs(map) do
+    if not text.has(known, key) then
+      error(errors.precondition {
+        message = ("environment '%s': unknown %s '%s'"):format(path, what, tostring(key)),
+        hint = text.suggest(tostring(key), known, "known"),
+      }, 0)
+    end
+  end
+end
+
+local function validate(path, raw)
+  refuse_unknown(path, "field", raw, fields)
+  expect(path, "label", raw.label, "string")
+  expect(path, "protected", raw.protected, "boolean")
+  expect(path, "timezone", raw.timezone, "string")
+  expect(path, "params", raw.params, "table")
+  for section, known in ordered.pairs(sections) do
+    expect(path, section, raw[section], "table")
+    for name, config in ordered.pairs(raw[section] or {}) do
+      local place = ("%s.%s"):format(section, tostring(name))
+      expect(path, place, config, "table")
+      if #known > 0 then
+        refuse_unknown(path, ("field of %s"):format(place), config, known)
+      end
+    end
+  end
+end
+
+--- Reads one secret now. Raises a precondition error that says what, where and what to try.
+local function read_secret(host, secret, place)
+  if not is_secret(secret) then
+    return nil, 'expected secret.env "NAME" or secret.file "PATH"'
+  end
+  local value, err = host.secret[secret.source](secret.name, { allow_short = secret.allow_short })
+  if value ~= nil then
+    return value
+  end
+  local reason = type(err) == "table" and err.message or err or "it is not set"
+  local is_env = secret.source == "env"
+  error(errors.precondition {
+    message = ("%s needs the %s '%s': %s"):format(
+      place,
+      is_env and "environment variable" or "secret file",
+      secret.name,
+      tostring(reason)
+    ),
+    hint = is_env and ("export %s=… before opsrun starts; it is never given on the command line"):format(secret.name)
+      or "is the path right, and may this user read it?",
+  }, 0)
+end
+
+--- A copy of a connection's configuration with its secrets read.
+local function resolve(host, value, place)
+  if is_secret(value) then
+    return read_secret(host, value, place)
+  elseif type(value) ~= "table" then
+    return value
+  end
+  local copy = {}
+  for key, item in next, value do
+    copy[key] = resolve(host, item, place)
+  end
+  return copy
+end
+
+--- The object that the run gets.
+local function build(host, name, path, raw)
+  local self = {
+    name = name,
+    path = path,
+    label = raw.label or name,
+    protected = raw.protected or false,
+    timezone = raw.timezone or "Etc/UTC",
+    services = raw.services or {},
+  }
+  local resolved = {}
+
+  --- The names of a kind's connections, sorted.
+  function self.names(kind)
+    return text.keys(raw[kind] or {})
+  end
+
+  --- Raises a precondition error when there is no such connection.
+  function self.has(kind, wanted)
+    if raw[kind] and raw[kind][wanted] ~= nil then
+      return true
+    end
+    local known = self.names(kind)
+    local near = text.nearest(tostring(wanted), known)
+    error(errors.precondition {
+      message = ("environment '%s' has no %s connection '%s'"):format(name, kind, tostring(wanted)),
+      hint = near and ("did you mean '%s'?"):format(near)
+        or #known > 0 and ("it has: " .. table.concat(known, ", "))
+        or ("its file says of %s nothing: %s"):format(kind, path),
+    }, 0)
+  end
+
+  --- The configuration of a connection, its secrets read.
+  function self.connection(kind, wanted)
+    self.has(kind, wanted)
+    local key = kind .. "\0" .. wanted
+    resolved[key] = resolved[key] or resolve(host, raw[kind][wanted], ("%s connection '%s'"):format(kind, wanted))
+    return resolved[key]
+  end
+
+  --- The configuration as written, secrets unread: for list, check and doctor.
+  function self.raw(kind, wanted)
+    return raw[kind] and raw[kind][wanted]
+  end
+
+  --- Parameter values for a playbook: those for all, overridden by those under its path.
+  function self.params_for(playbook)
+    local values, own = {}, nil
+    for key, value in next, raw.params or {} do
+      if key == playbook or key == playbook:gsub("%.lua$", "") then
+        own = value
+      elseif not tostring(key):find "/" then
+        values[key] = value
+      end
+    end
+    for key, value in next, own or {} do
+      values[key] = value
+    end
+    return values
+  end
+
+  function self.read_secret(secret)
+    return read_secret(host, secret, "a parameter")
+  end
+
+  return self
+end
+
+--- Loads an environment. No name: $OPSRUN_ENV, else the only one there is, else an error that lists them.
+---@param services {host: table, options: table}
+---@param name string?
+---@return table
+function environment.load(services, name)
+  local host = services.host
+  local config = services.options.flags.config
+  name = name or host.system.env "OPSRUN_ENV"
+  if name == nil or name == "" then
+    name = files.only_one(host, config)
+  end
+  local path, candidates = files.find(host, config, name)
+  if not path then
+    error(files.unknown(host, config, name), 0)
+  end
+  -- what /etc/opsrun says of a protected environment cannot be shadowed by a file that happens to be here
+  for _, candidate in ipairs(candidates) do
+    if files.is_system(candidate) then
+      local raw = evaluate(host, candidate, name .. ".lua")
+      if raw.protected == true then
+        validate(candidate, raw)
+        return build(host, name, candidate, raw)
+      end
+    end
+  end
+  local raw = evaluate(host, path, name .. ".lua")
+  validate(path, raw)
+  return build(host, name, path, raw)
+end
+
+--- The names of all environments there are, sorted.
+function environment.names(services)
+  return files.names(services.host, services.options.flags.config)
+end
+
+--- Like load, but nil where no environment is named and there is not exactly one: for commands that can
+--- do without.
+function environment.load_if_any(services, name)
+  local host = services.host
+  name = name or host.system.env "OPSRUN_ENV"
+  if name or #environment.names(services) == 1 then
+    return environment.load(services, name)
+  end
+  return nil
+end
+
+return environment

@@ -1,0 +1,229 @@
+--- The world of a playbook: an allow-list of names, each with its reason, frozen. What is not on the list
+--- does not exist, and reading or writing it is an error that names it.
+local errors = require "runtime.errors"
+local ordered = require "runtime.ordered"
+local text = require "runtime.text"
+local sandbox = {}
+
+-- Basic functions. Left out: collectgarbage, dofile, load, loadfile (other code), pcall, xpcall (would
+-- swallow plan signals, refusals and cancellation: `try` is for authors), rawget, rawset (walk around
+-- what is frozen), print and warn (write past report and masking), coroutine, debug, io, os, package.
+local basic = {
+  "assert", -- raise in words
+  "error",
+  "ipairs",
+  "math", -- numbers; random comes from the host
+  "next", -- in order, as pairs
+  "pairs", -- in order, so that two runs do the same
+  "rawequal", -- compares, changes nothing
+  "rawlen",
+  "require", -- stdlib modules only
+  "select",
+  "setmetatable", -- no finalizers, no weak tables: both depend on the collector's moods
+  "getmetatable", -- ours answer with their name
+  "string",
+  "table",
+  "tonumber",
+  "tostring", -- without addresses, which differ from run to run
+  "type",
+  "utf8",
+  "_VERSION",
+}
+
+--- What to say instead of a name that authors of Lua expect.
+local instead = {
+  print = 'inside a step, write note("…") or show(…)',
+  pcall = "to catch a failed effect, use try(fn)",
+  xpcall = "to catch a failed effect, use try(fn)",
+  io = "files are read with files.read, and written with files.write",
+  os = "the time is now(), commands are shell.read and shell.run",
+  load = "a playbook is one text; share code in a module of the standard library",
+  dofile = "a playbook is one text; call another one with call(…)",
+  loadfile = "a playbook is one text; call another one with call(…)",
+  coroutine = "to do things side by side, use parallel or each",
+  debug = "there is no debug library in playbooks",
+  package = "require finds the modules of the standard library only",
+  collectgarbage = "memory is opsrun's business",
+  rawget = "read the field as usual",
+  rawset = "assign the field as usual",
+  _G = "globals cannot be listed or added",
+  unpack = "it is table.unpack",
+}
+
+--- tostring without the address: "table: 0x55…" becomes "table".
+local function plain_tostring(value)
+  local said = tostring(value)
+  if type(value) ~= "string" then
+    return (said:gsub("^(.*): 0x%x+$", "%1"):gsub("^(.*): %(nil%)$", "%1"))
+  end
+  return said
+end
+sandbox.tostring = plain_tostring
+
+--- A read-only view of a table; `name` is what messages call it.
+local function freeze(map, name)
+  local mt = {
+    __index = map,
+    __newindex = function(_, key)
+      error(("'%s.%s' cannot be assigned: it belongs to opsrun"):format(name, tostring(key)), 2)
+    end,
+    __pairs = function()
+      return ordered.pairs(map)
+    end,
+    __metatable = name,
+    __name = name,
+  }
+  local own = getmetatable(map)
+  if own ~= nil then
+    -- faces are callable: http "api". Their metatable is hidden, so the call goes to the original.
+    mt.__call = function(_, ...)
+      return map(...)
+    end
+  end
+  return setmetatable({}, mt)
+end
+sandbox.freeze = freeze
+
+local hardened = false
+
+--- Makes what every text's methods reach harmless: ("x"):dump, ("%p"):format.
+local function harden()
+  if hardened then
+    return
+  end
+  hardened = true
+  local shared = getmetatable("").__index -- what every text's methods are looked up in
+  local format = shared.format
+  shared.dump = nil
+  shared.format = function(fmt, ...)
+    if type(fmt) == "string" and fmt:find("%%[-+ #0-9.]*p") then
+      error("bad argument #1 to 'format' (addresses are not shown)", 2)
+    end
+    local args
+    for i = 1, select("#", ...) do
+      local kind = type((select(i, ...)))
+      if kind ~= "string" and kind ~= "number" and kind ~= "nil" and kind ~= "boolean" then
+        args = args or table.pack(...)
+        args[i] = plain_tostring(args[i])
+      end
+    end
+    if args then
+      return format(fmt, table.unpack(args, 1, args.n))
+    end
+    return format(fmt, ...)
+  end
+  getmetatable("").__metatable = "string"
+end
+
+local forbidden_events = { "__gc", "__mode", "__close" }
+
+local function guarded_setmetatable(value, mt)
+  if type(mt) == "table" then
+    for _, event in ipairs(forbidden_events) do
+      if rawget(mt, event) ~= nil then
+        error(("setmetatable: '%s' is not for playbooks"):format(event), 2)
+      end
+    end
+  end
+  return setmetatable(value, mt)
+end
+
+local function copy(map)
+  local result = {}
+  for key, value in next, map do
+    result[key] = value
+  end
+  return result
+end
+
+--- math, with randomness from the host: `bytes(n)` gives n random bytes.
+local function build_math(bytes)
+  local library = copy(math)
+  library.randomseed = nil
+  function library.random(low, high)
+    local word = string.unpack("<I8", bytes(8)) & math.maxinteger
+    if low == nil then
+      return (word >> 10) / (1 << 53)
+    elseif high == nil then
+      low, high = 1, low
+    end
+    if math.type(low) ~= "integer" or math.type(high) ~= "integer" or low > high then
+      error("bad argument to 'random' (interval is empty)", 2)
+    end
+    local width = high - low + 1
+    return width > 0 and low + word % width or word
+  end
+  return library
+end
+
+--- The names of the list above, without the API.
+sandbox.basic = basic
+
+local function undeclared(name, known, where)
+  local err = errors.wrap(("undeclared global '%s'"):format(tostring(name)), where)
+  err.hint = instead[name] or text.suggest(tostring(name), known) and text.nearest(tostring(name), known)
+      and ("did you mean '%s'?"):format(text.nearest(tostring(name), known))
+    or ("if it is a variable, write 'local %s = …'"):format(tostring(name))
+  return err
+end
+
+--- What to write instead of an undeclared global.
+---@param name string
+---@param known string[]
+function sandbox.hint(name, known)
+  return undeclared(name, known).hint
+end
+
+--- Builds the environment that chunks of one playbook share.
+---@param options {globals: table, require: fun(name: string): any, random: fun(n: integer): string, where: fun(): string?}
+---@return table environment, string[] names every name it has, sorted
+function sandbox.build(options)
+  harden()
+  local strings = copy(string)
+  local names = {
+    assert = assert,
+    error = error,
+    getmetatable = getmetatable,
+    ipairs = ipairs,
+    next = ordered.next,
+    pairs = ordered.pairs,
+    rawequal = rawequal,
+    rawlen = rawlen,
+    require = options.require,
+    select = select,
+    setmetatable = guarded_setmetatable,
+    tonumber = tonumber,
+    tostring = plain_tostring,
+    type = type,
+    _VERSION = _VERSION,
+    math = freeze(build_math(options.random), "math"),
+    string = freeze(strings, "string"),
+    table = freeze(copy(table), "table"),
+    utf8 = freeze(copy(utf8), "utf8"),
+  }
+  for name, value in next, options.globals or {} do
+    names[name] = type(value) == "table" and freeze(value, name) or value
+  end
+  local known = text.keys(names)
+  local where = options.where or function() end
+  setmetatable(names, {
+    __index = function(_, name)
+      error(undeclared(name, known, where()), 0)
+    end,
+  })
+  local environment = setmetatable({}, {
+    __index = names,
+    __newindex = function(_, name, _)
+      if rawget(names, name) ~= nil then
+        error(errors.wrap(("'%s' cannot be assigned: it belongs to opsrun"):format(tostring(name)), where()), 0)
+      end
+      local err = errors.wrap(("undeclared global '%s' is assigned"):format(tostring(name)), where())
+      err.hint = ("write 'local %s = …'"):format(tostring(name))
+      error(err, 0)
+    end,
+    __metatable = "globals",
+  })
+  return environment, known
+end
+
+return sandbox
