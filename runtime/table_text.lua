@@ -49,6 +49,20 @@ function table_text.value(value)
   return (tostring(value))
 end
 
+--- string.format that takes any value for %s, also nil, and leaves a lone text with % alone.
+function table_text.format(fmt, ...)
+  if select("#", ...) == 0 then
+    return tostring(fmt)
+  end
+  local args = table.pack(...)
+  for i = 1, args.n do
+    if type(args[i]) ~= "number" and type(args[i]) ~= "string" then
+      args[i] = table_text.value(args[i])
+    end
+  end
+  return (string.format(fmt, table.unpack(args, 1, args.n)))
+end
+
 local function one_line(text)
   return (text:gsub("%s*\n%s*", " ⏎ "))
 end

@@ -220,18 +220,6 @@ function author.build(host)
   return api
 end
 
---- string.format that takes any value for %s, also nil, and leaves a lone text with % alone.
-function author.format(fmt, ...)
-  if select("#", ...) == 0 then
-    return tostring(fmt)
-  end
-  local args = table.pack(...)
-  for i = 1, args.n do
-    if type(args[i]) ~= "number" and type(args[i]) ~= "string" then
-      args[i] = table_text.value(args[i])
-    end
-  end
-  return (string.format(fmt, table.unpack(args, 1, args.n)))
-end
+author.format = table_text.format
 
 return author

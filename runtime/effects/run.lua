@@ -7,7 +7,7 @@ return {
     face = "global",
     params = { { "text", "string|table" }, { "...", "any?" } },
     options = { "type", "impact", "within" },
-    returns = "true",
+    returns = "{answer, by, at}",
     interactive = true,
     help = "asks before a change; anything but a clear yes ends the run refused (5)",
   },

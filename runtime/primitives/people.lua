@@ -1,6 +1,5 @@
 --- Gates and manual work: confirm and manual. Gates fail closed: without a terminal only --answer or,
 --- for ordinary gates outside protected environments, --yes opens one.
-local author_report = require "runtime.author.report"
 local context = require "runtime.context"
 local effects = require "runtime.effects"
 local errors = require "runtime.errors"
@@ -8,6 +7,7 @@ local journal = require "runtime.journal"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
 local seconds_of = require "runtime.seconds"
+local table_text = require "runtime.table_text"
 
 local yes_words = { yes = true, y = true, ["true"] = true }
 
@@ -239,13 +239,13 @@ return function(services)
   local function text_of(verb, args)
     local first = args[1]
     if type(first) == "string" then
-      return author_report.format(first, table.unpack(args, 2, args.n or #args)), {}
+      return table_text.format(first, table.unpack(args, 2, args.n or #args)), {}
     end
     if type(first[1]) ~= "string" then
       error(errors.wrap "confirm and manual: the text comes first: confirm { \"…?\", id = \"…\" }", 0)
     end
     check_fields(verb, first)
-    return author_report.format(first[1], table.unpack(first, 2)), first
+    return table_text.format(first[1], table.unpack(first, 2)), first
   end
 
   function adapter.describe(verb, args)
