@@ -1,6 +1,7 @@
 --- The journal: what was intended, what came of it, and every decision the playbook did not make.
 --- Shapes of the records are in docs/JOURNAL.md; this module is the only user of the store.
 local errors = require "runtime.errors"
+local plain = require "runtime.plain"
 local journal = {}
 
 --- Version of the record shapes; in every run.start.
@@ -77,6 +78,7 @@ function journal.plain(value)
   if value == nil then
     return nil
   end
+  value = plain.copy(value)
   local text = host.json.encode(value)
   if not text then
     return nil, "not plain data"

@@ -3,6 +3,7 @@
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
+local plain = require "runtime.plain"
 local tasks = require "runtime.tasks"
 
 --- The text of an error for stderr: what, where, what to try.
@@ -18,6 +19,7 @@ return function(host)
   context.open(host.task)
   tasks.open(host.task)
   journal.open_host(host)
+  plain.open(host.json)
   local services = { host = host, options = host.options, errors = errors }
   if host.options.flags.color then
     host.term.set_colour(host.options.flags.color)

@@ -1,4 +1,5 @@
 --- The report for machines: one event a line on stdout, and nothing else there.
+local plain = require "runtime.plain"
 local report_json = {}
 
 --- Version of the events' shape; docs/reference/json-events.md.
@@ -48,7 +49,8 @@ function report_json.open(given)
       host.term.err("opsrun: " .. event.text .. "\n")
       return
     end
-    local text, why = host.json.encode(line)
+    line.step = type(line.step) == "table" and { number = line.step.number, name = line.step.name } or line.step
+    local text, why = host.json.encode(plain.copy(line))
     if not text then
       text = host.json.encode {
         v = report_json.version,
