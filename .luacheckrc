@@ -13,6 +13,6 @@ local playbook = { std = "min", read_globals = words }
 
 files["playbooks"] = playbook
 files["stdlib"] = playbook
-files["environments"] = { std = "none", read_globals = { "secret" } }
+files["environments"] = { std = "none", read_globals = { "secret", "env" } }
 files["tests/lua"] = { std = "lua54" }
 files["runtime"] = { std = "lua54" }

@@ -4,8 +4,8 @@ return {
   timezone = "Etc/UTC",
   sql      = { primary = { url = secret.env "DATABASE_URL", statement_timeout = "30s" } },
   redis    = { cache = { url = secret.env "REDIS_URL" } },
-  http     = { api = { base = secret.env "APP_URL", bearer = secret.env "ADMIN_TOKEN" } },
-  notify   = { team = { { webhook = secret.env "TEAM_HOOK" } } },
+  http     = { api = { base = env "APP_URL", bearer = secret.env "ADMIN_TOKEN" } },
+  notify   = { team = { { webhook = env "TEAM_HOOK" } } },
   params   = {
     ["incident/db-exhaustion"] = {
       api  = "api",

@@ -51,6 +51,16 @@ local function secret_constructors(problem)
   })
 end
 
+--- env "NAME": a plain setting from the environment of the process, such as an address. It is no secret.
+local function setting_constructor(problem)
+  return function(name)
+    if type(name) ~= "string" or name == "" then
+      problem(("env: expected a name, got %s"):format(type(name)))
+    end
+    return setmetatable({ source = "setting", name = name }, secret_mt)
+  end
+end
+
 local function is_secret(value)
   return type(value) == "table" and getmetatable(value) == "secret"
 end
@@ -61,7 +71,7 @@ local function evaluate(host, path, name)
   local function problem(message, hint)
     error(errors.precondition { message = message, hint = hint, where = host.where and host.where() }, 0)
   end
-  local scope = setmetatable({ secret = secret_constructors(problem) }, {
+  local scope = setmetatable({ secret = secret_constructors(problem), env = setting_constructor(problem) }, {
     __index = function(_, key)
       problem(
         ("'%s' is not known here"):format(tostring(key)),
@@ -134,12 +144,17 @@ local function read_secret(host, secret, place)
   if not is_secret(secret) then
     return nil, 'expected secret.env "NAME" or secret.file "PATH"'
   end
-  local value, err = host.secret[secret.source](secret.name, { allow_short = secret.allow_short })
+  local value, err
+  if secret.source == "setting" then
+    value = host.system.env(secret.name)
+  else
+    value, err = host.secret[secret.source](secret.name, { allow_short = secret.allow_short })
+  end
   if value ~= nil then
     return value
   end
   local reason = type(err) == "table" and err.message or err or "it is not set"
-  local is_env = secret.source == "env"
+  local is_env = secret.source ~= "file"
   error(errors.precondition {
     message = ("%s needs the %s '%s': %s"):format(
       place,
