@@ -61,8 +61,8 @@ local function as_set(list)
 end
 
 --- The command that plays the same thing live.
-local function command_line(book, environment, flags)
-  local words = { "opsrun", "play", book.path, "-e", environment.name }
+local function command_line(playbook, environment, flags)
+  local words = { "opsrun", "play", playbook, "-e", environment.name }
   for _, pair in ipairs(flags.params or {}) do
     words[#words + 1] = "-p"
     words[#words + 1] = pair:find "[^%w%._=/:-]" and ("'" .. pair .. "'") or pair
@@ -100,7 +100,7 @@ local function new_run(services, book, environment, values)
     step_records = {},
     inner_ids = {},
     clock_offset = 0,
-    command_line = command_line(book, environment, flags),
+    command_line = command_line(services.options.words[1], environment, flags),
   }
   run.context = {
     run = run,
