@@ -84,7 +84,6 @@ end
 --- What the top level raised, as a load error at the author's line.
 local function as_load_error(err, file)
   if errors.is(err) and err.kind ~= "script" then
-    err.where = err.where or nil
     return err
   end
   local message = errors.is(err) and err.message or tostring(err)
@@ -257,7 +256,12 @@ function loader.load(services, given, options)
     where = host.where,
   }
   local chunk = compile(host, book.text, book.file, scope.environment)
-  local ok, err = host.chunk.call(chunk, TOP_LEVEL_LIMIT)
+  local ok, err = host.chunk.call(chunk, TOP_LEVEL_LIMIT, function(raised)
+    if errors.is(raised) then
+      raised.where = raised.where or host.where and host.where()
+    end
+    return raised
+  end)
   if not ok then
     error(as_load_error(err, book.file), 0)
   elseif not state.header then

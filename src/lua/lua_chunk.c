@@ -3,9 +3,10 @@
  * load(text, name, env) -> function | nil, {message, code}
  *     `name` is what messages show ("db-exhaustion.lua"). Text only: bytecode can crash the
  *     interpreter. code: "bytecode" or "syntax"; a syntax error's message starts with "name:line: ".
- * call(fn, limit) -> true, results… | false, error
+ * call(fn, limit [, handler]) -> true, results… | false, error
  *     Calls it with at most about `limit` instructions, then "it does not come to an end". For code
- *     that only declares; it cannot wait in there.
+ *     that only declares; it cannot wait in there. handler(error) -> error is called where it was
+ *     raised, so that it can ask where that is.
  * analyse(text, name) -> facts | nil, {message, code}
  *     facts.reads, facts.writes   {{name, line}, …} globals, in order of appearance
  *     facts.environment           {{line}, …} other uses of _ENV
@@ -14,6 +15,7 @@
  */
 #include <lauxlib.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,13 +61,16 @@ static int l_call(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_Integer limit = luaL_checkinteger(L, 2);
   luaL_argcheck(L, limit > 0 && limit <= INT_MAX, 2, "out of range");
-  lua_settop(L, 1);
+  bool handled = !lua_isnoneornil(L, 3);
+  if (handled) luaL_checktype(L, 3, LUA_TFUNCTION);
+  lua_settop(L, 3);
+  lua_pushvalue(L, 1);
   lua_sethook(L, on_limit, LUA_MASKCOUNT, (int)limit);
-  int status = lua_pcall(L, 0, LUA_MULTRET, 0);
+  int status = lua_pcall(L, 0, LUA_MULTRET, handled ? 3 : 0);
   lua_sethook(L, NULL, 0, 0);
   lua_pushboolean(L, status == LUA_OK);
-  lua_insert(L, 1);
-  return lua_gettop(L);
+  lua_replace(L, 3);
+  return lua_gettop(L) - 2;
 }
 
 /* Bytes of a dump, grown in a userdata so that errors free it. */

@@ -1,0 +1,23 @@
+--- All an author may call, and the book the steps are collected in: for every command that runs the top
+--- level of a playbook.
+local author_report = require "runtime.author.report"
+local engine = require "runtime.engine"
+local faces = require "runtime.faces"
+local flow = require "runtime.author.flow"
+local stack = require "runtime.stack"
+
+---@param host table
+---@return table<string, any> globals, table declared {nodes, by_id}
+return function(host)
+  local globals, declared = engine.builder(host)
+  local function add(functions)
+    for name, fn in pairs(functions) do
+      globals[name] = fn
+    end
+  end
+  add(faces.build(host))
+  add(author_report.build(host))
+  add(flow.build(host))
+  add(stack.build(host, globals))
+  return globals, declared
+end

@@ -1,0 +1,161 @@
+--- opsrun show: what a playbook does and may touch, before anybody plays it.
+local author_globals = require "runtime.author.globals"
+local loader = require "runtime.loader"
+local ordered = require "runtime.ordered"
+local text = require "runtime.text"
+local types = require "runtime.param_types"
+
+local function heading(host, title)
+  host.term.out("\n" .. title .. "\n", "bold")
+end
+
+--- Lines of {left, right} with the right ones aligned.
+local function columns(host, rows, indent)
+  local width = 0
+  for _, row in ipairs(rows) do
+    width = math.max(width, host.term.display_width(row[1]))
+  end
+  for _, row in ipairs(rows) do
+    local gap = (" "):rep(width - host.term.display_width(row[1]) + 2)
+    host.term.out((indent or "  ") .. row[1] .. gap .. row[2], row.style)
+    host.term.out((row[3] and ("  " .. row[3]) or "") .. "\n", "dim")
+  end
+end
+
+local function value_text(value)
+  local shown = types.shown(value)
+  if type(shown) == "table" then
+    local items = {}
+    for i, item in ipairs(shown) do
+      items[i] = tostring(item)
+    end
+    return #items > 0 and table.concat(items, ",") or "empty"
+  end
+  return tostring(shown)
+end
+
+local function type_text(spec)
+  if spec.type == "choice" then
+    return "one of " .. value_text(spec.of)
+  end
+  return spec.type == "list" and ("list of " .. (spec.of or "string")) or spec.type
+end
+
+local function show_head(host, book)
+  local header = book.header
+  host.term.out(header.title .. "\n", "bold")
+  local facts = {}
+  for _, name in ipairs { "kind", "severity", "respond", "owner" } do
+    if header[name] then
+      facts[#facts + 1] = ("%s %s"):format(name, tostring(header[name]))
+    end
+  end
+  host.term.out(table.concat({ book.name, table.unpack(facts) }, "   ") .. "\n", "dim")
+  local width = math.min(host.term.is_terminal() and host.term.width() or 100, 100)
+  for _, paragraph in ipairs { book.about or false, header.about or false } do
+    if paragraph then
+      host.term.out "\n"
+      for _, line in ipairs(text.wrap(paragraph, width)) do
+        host.term.out(line .. "\n")
+      end
+    end
+  end
+end
+
+local function show_params(host, params)
+  if next(params) == nil then
+    return
+  end
+  heading(host, "Parameters")
+  local rows = {}
+  for name, spec in ordered.pairs(params) do
+    local state = spec.default ~= nil and ("default " .. value_text(spec.default))
+      or spec.optional and "optional"
+      or "required"
+    rows[#rows + 1] = { name, type_text(spec) .. ", " .. state, spec.help }
+  end
+  columns(host, rows)
+end
+
+--- Connections that parameters name, and what `uses` says.
+local function show_touches(host, header)
+  local rows = {}
+  for name, spec in ordered.pairs(header.params) do
+    if types.is_connection[spec.type] then
+      rows[#rows + 1] = { spec.type, ("the connection of parameter '%s'"):format(name) }
+    end
+  end
+  for section, items in ordered.pairs(header.uses or {}) do
+    rows[#rows + 1] = { section, table.concat(items, ", ") }
+  end
+  for _, name in ipairs(header.calls or {}) do
+    rows[#rows + 1] = { "calls", name }
+  end
+  for name, limit in ordered.pairs(header.limits or {}) do
+    rows[#rows + 1] = { "at most", ("%s %s"):format(tostring(limit), name) }
+  end
+  for name, level in ordered.pairs(header.tell or {}) do
+    rows[#rows + 1] = { "tells", ("%s (%s)"):format(name, level) }
+  end
+  if #rows > 0 then
+    heading(host, "May touch")
+    columns(host, rows)
+  end
+end
+
+local function note_of(opts)
+  local notes = {}
+  if opts.optional then
+    notes[#notes + 1] = "optional"
+  end
+  for _, name in ipairs(type(opts.needs) == "table" and opts.needs or {}) do
+    notes[#notes + 1] = "needs " .. name
+  end
+  if opts.when ~= nil then
+    notes[#notes + 1] = type(opts.when) == "string" and ("when " .. opts.when) or "conditional"
+  end
+  if opts.retry then
+    notes[#notes + 1] = "retried"
+  end
+  return #notes > 0 and table.concat(notes, ", ") or nil
+end
+
+local function show_steps(host, nodes)
+  local rows = {}
+  local function add(list, indent)
+    for _, node in ipairs(list) do
+      rows[#rows + 1] = { ("%s%s. %s"):format(indent, node.number, node.name), node.id, note_of(node.opts) }
+      add(node.nodes or {}, indent .. "  ")
+    end
+  end
+  add(nodes, "")
+  if #rows > 0 then
+    heading(host, "Steps")
+    columns(host, rows)
+  end
+end
+
+local function show_list(host, title, items)
+  if items and #items > 0 then
+    heading(host, title)
+    for _, item in ipairs(items) do
+      host.term.out("  " .. item .. "\n")
+    end
+  end
+end
+
+---@param services {host: table, options: table}
+---@return integer exit code
+return function(services)
+  local host = services.host
+  local globals, declared = author_globals(host)
+  local book = loader.load(services, services.options.words[1], { globals = globals })
+  show_head(host, book)
+  show_params(host, book.header.params)
+  show_touches(host, book.header)
+  show_steps(host, declared.nodes)
+  local sources = book.header.sources
+  show_list(host, "Sources", type(sources) == "string" and { sources } or sources)
+  show_list(host, "Usage", book.usage)
+  return 0
+end
