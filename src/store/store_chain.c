@@ -1,0 +1,166 @@
+/* Lines of the journal: how they are composed, chained and checked. */
+#include <errno.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "store_io.h"
+
+enum { DIGEST_LEN = 64, SUM_LEN = 16, TIME_LEN = 24 };
+static const char sum_open[] = ",\"sum\":\"", sum_close[] = "\"}";
+static const char no_line[] = "0000000000000000000000000000000000000000000000000000000000000000";
+
+void store_digest(const char *bytes, size_t len, char digest[65]) {
+  struct sha256_ctx context;
+  uint8_t sum[SHA256_DIGEST_SIZE];
+  sha256_init(&context);
+  sha256_update(&context, len, (const uint8_t *)bytes);
+  sha256_digest(&context, sizeof sum, sum);
+  for (size_t i = 0; i < sizeof sum; i++) {
+    digest[2 * i] = "0123456789abcdef"[sum[i] >> 4];
+    digest[2 * i + 1] = "0123456789abcdef"[sum[i] & 15];
+  }
+  digest[DIGEST_LEN] = '\0';
+}
+
+static void stamp(char out[40]) {
+  struct timespec now;
+  struct tm tm;
+  clock_gettime(CLOCK_REALTIME, &now);
+  gmtime_r(&now.tv_sec, &tm);
+  size_t used = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
+  snprintf(out + used, 40 - used, ".%03dZ", (int)(now.tv_nsec / 1000000) % 1000);
+}
+
+int store_compose(uint64_t n, const char *prev, const char *object, size_t len, char **line,
+                  size_t *line_len, char digest[65]) {
+  if (len < 2 || object[0] != '{' || object[len - 1] != '}' || memchr(object, '\n', len) != NULL ||
+      memchr(object, '\0', len) != NULL)
+    return -1;
+  char when[40];
+  stamp(when);
+  size_t room = len + 256;
+  char *out = malloc(room);
+  if (out == NULL) return -1;
+  int head = snprintf(out, room, "{\"n\":%llu,\"t\":\"%s\",\"prev\":\"%s\"", (unsigned long long)n, when,
+                      n == 1 ? no_line : prev);
+  size_t used = (size_t)head;
+  if (len > 2) {
+    out[used++] = ',';
+    memcpy(out + used, object + 1, len - 2);
+    used += len - 2;
+  }
+  char sum[65];
+  store_digest(out, used, sum);
+  used += (size_t)snprintf(out + used, room - used, "%s%.*s%s", sum_open, SUM_LEN, sum, sum_close);
+  store_digest(out, used, digest);
+  out[used++] = '\n';
+  *line = out;
+  *line_len = used;
+  return 0;
+}
+
+/* Does the line's own sum fit? */
+static bool sum_fits(const char *line, size_t len) {
+  const size_t tail = sizeof sum_open - 1 + SUM_LEN + sizeof sum_close - 1;
+  if (len <= tail) return false;
+  const char *at = line + len - tail;
+  if (memcmp(at, sum_open, sizeof sum_open - 1) != 0 ||
+      memcmp(line + len - 2, sum_close, sizeof sum_close - 1) != 0)
+    return false;
+  char sum[65];
+  store_digest(line, len - tail, sum);
+  return memcmp(at + sizeof sum_open - 1, sum, SUM_LEN) == 0;
+}
+
+/* What is wrong with line n, or NULL. */
+static const char *judge(const char *line, size_t len, uint64_t n, const char *prev,
+                         struct store_line *out) {
+  char head[64];
+  int head_len = snprintf(head, sizeof head, "{\"n\":%llu,\"t\":\"", (unsigned long long)n);
+  static const char prev_open[] = "\",\"prev\":\"";
+  size_t need = (size_t)head_len + TIME_LEN + sizeof prev_open - 1 + DIGEST_LEN + 1;
+  if (!sum_fits(line, len)) return "its checksum does not fit";
+  if (len < need || memcmp(line, head, (size_t)head_len) != 0) return "its number is not the next";
+  const char *time = line + head_len, *at = time + TIME_LEN;
+  if (memcmp(at, prev_open, sizeof prev_open - 1) != 0) return "its head is not as we write it";
+  at += sizeof prev_open - 1;
+  if (memcmp(at, n == 1 ? no_line : prev, DIGEST_LEN) != 0 || at[DIGEST_LEN] != '"')
+    return "it does not follow the line before it";
+  memcpy(out->time, time, TIME_LEN);
+  out->time[TIME_LEN] = '\0';
+  out->text = line;
+  out->len = len;
+  return NULL;
+}
+
+/* A write that a crash cut short leaves a last line without its end, or, where the file's length
+   reached the disk before its bytes, zeros. Whatever is whole behind it speaks against that. */
+static bool is_torn(const char *at, const char *end) {
+  const char *feed = memchr(at, '\n', (size_t)(end - at));
+  if (feed == NULL) return true;
+  if (memchr(at, '\0', (size_t)(feed - at)) == NULL) return false;
+  while (feed != NULL && feed + 1 < end) {
+    const char *line = feed + 1;
+    feed = memchr(line, '\n', (size_t)(end - line));
+    if (feed != NULL && sum_fits(line, (size_t)(feed - line))) return false;
+  }
+  return true;
+}
+
+static int damaged(struct store_error *error, const char *path, uint64_t line, uint64_t offset,
+                   const char *why) {
+  store_fail(error, "damaged", "'%s' is damaged at line %llu (byte %llu): %s", path,
+             (unsigned long long)line, (unsigned long long)offset, why);
+  error->line = line;
+  error->offset = offset;
+  return -1;
+}
+
+static bool make_room(struct store_lines *lines, size_t *room) {
+  if (lines->count < *room) return true;
+  *room = *room == 0 ? 256 : *room * 2;
+  struct store_line *grown = realloc(lines->lines, *room * sizeof *grown);
+  if (grown != NULL) lines->lines = grown;
+  return grown != NULL;
+}
+
+int store_check(char *bytes, size_t len, const char *path, struct store_lines *lines,
+                struct store_error *error) {
+  memset(lines, 0, sizeof *lines);
+  lines->bytes = bytes;
+  memcpy(lines->last, no_line, sizeof no_line);
+  const char *at = bytes, *end = bytes + len;
+  size_t room = 0;
+  while (at < end) {
+    const char *feed = memchr(at, '\n', (size_t)(end - at));
+    const char *why = "it has no end";
+    if (!make_room(lines, &room)) {
+      store_free_lines(lines);
+      return store_fail_errno(error, ENOMEM, "read", path);
+    }
+    if (feed != NULL)
+      why = judge(at, (size_t)(feed - at), lines->count + 1, lines->last,
+                  &lines->lines[lines->count]);
+    if (why != NULL) {
+      if (is_torn(at, end)) break;
+      uint64_t line = lines->count + 1, offset = (uint64_t)(at - bytes);
+      store_free_lines(lines);
+      return damaged(error, path, line, offset, why);
+    }
+    store_digest(at, (size_t)(feed - at), lines->last);
+    lines->count++;
+    at = feed + 1;
+  }
+  lines->good_bytes = (size_t)(at - bytes);
+  lines->torn_bytes = (size_t)(end - at);
+  return 0;
+}
+
+void store_free_lines(struct store_lines *lines) {
+  free(lines->bytes);
+  free(lines->lines);
+  memset(lines, 0, sizeof *lines);
+}
