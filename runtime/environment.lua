@@ -8,11 +8,9 @@ local environment = {}
 
 --- Sections that name connections, and the fields that each connection may have; nil: any.
 local sections = {
-  sql = {
-    "ca", "connect_timeout", "lock_timeout", "pool", "statement_timeout", "trusted_functions", "trusted_statements", "url",
-  },
+  sql = { "connect_timeout", "lock_timeout", "statement_timeout", "trusted_functions", "trusted_statements", "url" },
   redis = { "ca", "connect_timeout", "timeout", "trusted_commands", "url" },
-  http = { "base", "bearer", "ca", "headers", "password", "query", "reads", "timeout", "user" },
+  http = { "base", "basic", "bearer", "ca", "connect_timeout", "headers", "reads", "timeout" },
   hosts = {},
   logs = {},
   services = {},
@@ -167,6 +165,16 @@ local function read_secret(host, secret, place)
   }, 0)
 end
 
+--- An address that an environment variable gives, as plain text: it is shown to the operator, and only a
+--- password in it is a secret.
+local function read_address(host, value, place)
+  local plain = value.source == "env" and host.system.env(value.name)
+  if plain and plain ~= "" and not plain:find("@", 1, true) then
+    return plain
+  end
+  return read_secret(host, value, place)
+end
+
 --- A copy of a connection's configuration with its secrets read.
 local function resolve(host, value, place)
   if is_secret(value) then
@@ -176,7 +184,7 @@ local function resolve(host, value, place)
   end
   local copy = {}
   for key, item in next, value do
-    copy[key] = resolve(host, item, place)
+    copy[key] = key == "base" and is_secret(item) and read_address(host, item, place) or resolve(host, item, place)
   end
   return copy
 end

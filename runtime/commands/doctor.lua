@@ -1,0 +1,160 @@
+--- opsrun doctor: is this installation whole, and does an environment answer? Connects for real, changes
+--- nothing. A line a fact; what is wrong says what to try.
+local codes = require "runtime.codes"
+local environments = require "runtime.environment"
+local errors = require "runtime.errors"
+local files = require "runtime.playbook_files"
+local text = require "runtime.text"
+
+local marks = { ok = "ok", warning = "warning", failed = "FAILED" }
+local styles = { ok = "green", warning = "yellow", failed = "red" }
+
+local function open_printer(host)
+  local printer = { failed = 0 }
+
+  function printer.line(state, what, detail, hint)
+    printer.failed = printer.failed + (state == "failed" and 1 or 0)
+    host.term.out("  " .. text.pad(marks[state], 9), styles[state])
+    host.term.out(text.pad(what, 24) .. detail .. "\n")
+    if hint and state ~= "ok" then
+      host.term.out((" "):rep(11) .. hint .. "\n", "dim")
+    end
+  end
+
+  function printer.heading(title)
+    host.term.out(title .. "\n", "bold")
+  end
+
+  return printer
+end
+
+--- Client modules lie beside the executable or in ../lib/opsrun.
+local function find_beside(host, name)
+  local room = (host.system.executable() or ""):match "^(.*)/[^/]*$" or "."
+  for _, directory in ipairs { room, room .. "/../lib/opsrun", room .. "/../libexec/opsrun" } do
+    if host.files.stat(directory .. "/" .. name) then
+      return directory .. "/" .. name
+    end
+  end
+  return nil
+end
+
+local function check_installation(host, printer)
+  printer.heading "Installation"
+  printer.line("ok", "version", ("opsrun %s, %s"):format(host.system.version, _VERSION))
+  for _, name in ipairs { "opsrun-sql.so", "opsrun-http.so", "opsrun-pgquery.so", "opsrun-supervisor" } do
+    local path = find_beside(host, name)
+    printer.line(path and "ok" or "failed", name, path or "not found", "it belongs beside the opsrun executable")
+  end
+  local works, why = host.process.jail_status()
+  printer.line(
+    works and "ok" or "warning",
+    "jail for shell.read",
+    works and "works: commands that read are proved" or ("does not work: %s"):format(tostring(why)),
+    "a dry run refuses such commands, a live run says 'not proved'; is bubblewrap installed?"
+  )
+end
+
+local function check_places(services, printer)
+  local host = services.host
+  printer.heading "Places"
+  local home = host.store.home()
+  printer.line(home and "ok" or "failed", "journals", tostring(home or "no directory"), "set OPSRUN_HOME to a directory of yours")
+  local libraries = files.libraries(host)
+  for _, library in ipairs(libraries) do
+    printer.line("ok", "playbooks", library.shown == library.path and library.path or ("%s (%s)"):format(library.path, library.shown))
+  end
+  if #libraries == 0 then
+    printer.line("warning", "playbooks", "none found", "set OPSRUN_PATH, or change to a directory with playbooks/")
+  end
+  local names = environments.names(services)
+  printer.line(
+    #names > 0 and "ok" or "warning",
+    "environments",
+    #names > 0 and table.concat(names, ", ") or "none found",
+    "write environments/NAME.lua: return { label = \"NAME\" }"
+  )
+end
+
+--- One real connection or request; returns a detail text. Raises what goes wrong.
+local probes = {}
+
+function probes.sql(host, environment, name)
+  local config = environment.connection("sql", name)
+  local conn, err = host.sql.connect { url = config.url, application_name = "opsrun/doctor", timeout = 10 }
+  if not conn then
+    error(errors.from_host(err, "read"), 0)
+  end
+  local version = conn:version()
+  conn:close()
+  local place = host.sql.place(config.url)
+  return ("PostgreSQL %d.%d at %s:%s"):format(version // 10000, version % 10000, tostring(place.host), tostring(place.port))
+end
+
+function probes.http(host, environment, name)
+  local config = environment.connection("http", name)
+  local answer, err = host.http.request {
+    method = "HEAD",
+    url = config.base,
+    ca = config.ca,
+    timeout = 10,
+    kind = "read",
+    label = name,
+  }
+  if not answer then
+    error(errors.from_host(err, "read"), 0)
+  end
+  return ("answers with status %d"):format(answer.status)
+end
+
+local function check_connection(host, environment, printer, kind, name)
+  local began = host.clock.monotonic()
+  local ok, detail = pcall(probes[kind], host, environment, name)
+  local took = ("%.0f ms"):format((host.clock.monotonic() - began) * 1000)
+  local what = kind .. " " .. name
+  if ok then
+    printer.line("ok", what, ("%s, %s"):format(detail, took))
+  else
+    local err = errors.wrap(detail)
+    if err.kind == "script" then
+      error(err, 0)
+    end
+    printer.line("failed", what, err.message, err.hint)
+  end
+end
+
+local function check_environment(host, environment, printer)
+  printer.heading(("Environment %s"):format(environment.name))
+  printer.line("ok", "file", environment.path .. (environment.protected and " (protected)" or ""))
+  for _, kind in ipairs { "sql", "http" } do
+    for _, name in ipairs(environment.names(kind)) do
+      check_connection(host, environment, printer, kind, name)
+    end
+  end
+  for _, kind in ipairs { "redis", "logs", "hosts", "notify", "services" } do
+    local names = environment.names(kind)
+    if #names > 0 then
+      printer.line("ok", kind, table.concat(names, ", ") .. " (named, not tried)")
+    end
+  end
+end
+
+---@param services {host: table, options: table}
+---@return integer exit code
+return function(services)
+  local host = services.host
+  local printer = open_printer(host)
+  check_installation(host, printer)
+  check_places(services, printer)
+  local environment = environments.load_if_any(services, services.options.flags.environment)
+  if environment then
+    check_environment(host, environment, printer)
+  else
+    host.term.out "\nWith -e ENV the connections of an environment are tried too.\n"
+  end
+  if printer.failed > 0 then
+    host.term.out(("\n%s\n"):format(text.plural(printer.failed, "problem")), "red")
+    return codes.precondition
+  end
+  return codes.done
+end
