@@ -74,9 +74,10 @@ static int push_secret(lua_State *L, const char *name, const char *value, size_t
   push_metatable(L);
   lua_setmetatable(L, -2);
   s->name = strdup(name);
-  s->value = malloc(len);
+  s->value = malloc(len + 1); /* ends in a NUL, as Lua strings do: sinks take both alike */
   if (s->name == NULL || s->value == NULL) return luaL_error(L, "not enough memory");
   memcpy(s->value, value, len);
+  s->value[len] = '\0';
   s->len = len;
   return 1;
 }

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The secret at idx: its bytes and length, or NULL if the value is no secret [-0, +0, -]. */
+/* The secret at idx: its bytes, followed by a NUL, and their length, or NULL if the value is no secret [-0, +0, -]. */
 const char *secret_value(lua_State *L, int idx, size_t *len);
 
 /* The library `host.secret`: new(name, value, {allow_short=}) -> secret | nil, error;
