@@ -16,7 +16,7 @@
 local effects = { rows = {} }
 
 --- Options every effect takes.
-effects.common = { "id", "timeout", "on_dry", "costs", "happened" }
+effects.common = { "id", "timeout", "on_dry", "costs", "happened", "summary" }
 
 local files = {
   "runtime.effects.sql",

@@ -28,6 +28,9 @@ local function describe(row, args, where)
   effect.where = where
   local opts = effect.opts or {}
   effect.costs, effect.on_dry = opts.costs, opts.on_dry
+  if opts.summary then -- the author's words first; what is really sent stays beside them
+    effect.detail, effect.summary = effect.summary, tostring(opts.summary)
+  end
   effect.digest = services.host.digest.sha256(
     services.host.json.canonical { row.kind, effect.target or "", effect.body or {} }
   )
@@ -45,7 +48,7 @@ local function show_plan(run, current, row, effect)
   local preview = adapter.preview and adapter.preview(row.verb, effect.request) or nil
   plan.note(run, current, effect)
   journal.planned(run, effect)
-  report.emit { event = "planned", effect = effect, preview = preview }
+  report.emit { event = "planned", step = current.step.shown, effect = effect, preview = preview }
   return plan.result(effect, effect.on_dry)
 end
 
@@ -132,7 +135,7 @@ local function finish(run, current, row, effect, ok, result)
       outcome = ok and "done" or result.outcome or "failed",
     }
   end
-  report.emit { event = "effect", effect = effect, ok = ok, failure = not ok and result or nil }
+  report.emit { event = "effect", step = current.step.shown, effect = effect, ok = ok, failure = not ok and result or nil }
 end
 
 --- Where in the author's files this call stands, as "db-exhaustion.lua:42", if known.
@@ -182,7 +185,7 @@ function gate.call(kind, args, where)
     local err = add_where(errors.wrap(token), effect)
     err.outcome = err.outcome or "not sent"
     journal.finish(run, current, effect, { outcome = "not sent", failure = err })
-    report.emit { event = "effect", effect = effect, ok = false, failure = err }
+    report.emit { event = "effect", step = current.step.shown, effect = effect, ok = false, failure = err }
     error(err, 0)
   end
   current.step.reads = (current.step.reads or 0) + (alters(effect) and 0 or 1)

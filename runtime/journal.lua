@@ -68,7 +68,8 @@ local function with_key(record, effect)
   record.path, record.step, record.attempt = key.path, key.step, key.attempt
   record.branch, record.ordinal = key.branch, key.ordinal
   record.kind, record.class, record.target = effect.kind, effect.class, effect.target
-  record.summary, record.digest, record.where = effect.summary, effect.digest, effect.where
+  record.summary, record.detail = effect.summary, effect.detail
+  record.digest, record.where = effect.digest, effect.where
   return record
 end
 
@@ -94,7 +95,8 @@ end
 
 --- A change's intent and token, on disk before it is made.
 function journal.begin(run, effect, token)
-  journal.write(run, with_key({ type = "effect.begin", token = token }, effect), true)
+  local body = journal.plain(effect.body)
+  journal.write(run, with_key({ type = "effect.begin", token = token, body = body }, effect), true)
   run.begun = (run.begun or 0) + 1 -- how many have no recorded outcome yet
 end
 

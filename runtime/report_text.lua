@@ -156,6 +156,9 @@ handlers["planned"] = function(e)
   line(e.effect.summary)
   local preview = e.preview or {}
   local columns = width()
+  if e.effect.detail then
+    line(indent .. "      " .. e.effect.detail, "dim")
+  end
   for _, text in ipairs(preview.lines or {}) do
     line(indent .. "      " .. text, "dim")
   end

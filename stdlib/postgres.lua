@@ -54,7 +54,7 @@ WHERE activity.pid <> pg_backend_pid() AND activity.backend_type = 'client backe
 
 --- Adds up groups by one of their fields, largest first.
 local function sum_by(groups, field)
-  local sums, list = {}, {}
+  local sums, list = {}, { columns = { field, "sessions" } }
   for _, group in ipairs(groups) do
     local name = group[field] or "unknown"
     if not sums[name] then
@@ -134,7 +134,10 @@ function postgres.terminate(db, sessions)
       pids[#pids + 1], starts[#starts + 1] = session.pid, session.backend_start
       changes[#changes + 1] = session.state_change
     end
-    results[#results + 1] = sql(db):exec(TERMINATE, { pids, starts, changes }, { costs = { sessions = #pids } })
+    results[#results + 1] = sql(db):exec(TERMINATE, { pids, starts, changes }, {
+      costs = { sessions = #pids },
+      summary = ("terminate %d session%s on %s: pid %s"):format(#pids, #pids == 1 and "" or "s", db, table.concat(pids, ", ")),
+    })
   end
   -- counted last: in a dry run the first look into a result ends the preview
   local count = 0
