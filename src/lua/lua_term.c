@@ -1,0 +1,166 @@
+/* The library host.term: the terminal, over src/term/.
+ *
+ *   term.out(text [, style])   term.err(text [, style])    styles: words of "bold dim italic underline
+ *              reverse black red green yellow blue magenta cyan white"; text passes mask and filter
+ *   term.message(kind, text [, hint])    kind "error", "warning", "note": to stderr
+ *   term.is_terminal() -> boolean        stdin and stderr: is there a person to ask?
+ *   term.width() -> columns              term.height() -> lines
+ *   term.set_colour("auto" | "always" | "never")     nil: auto
+ *   term.colour("out" | "err") -> boolean
+ *   term.status(text | nil)              the status line; only on a terminal
+ *   term.display_width(text) -> columns as shown (CJK and emoji 2, combining marks 0, hidden ones as
+ *              the filter shows them)
+ *   term.shown(text) -> text             as the filter shows it
+ *   term.ask{kind=, prompt=, timeout=seconds, count=} -> answer | nil, err    suspends. What was typed
+ *              ahead is thrown away, then `prompt` is written. kind "yesno" -> true | false; "line" -> text; "hidden" -> text
+ *              (make it a secret at once); "choice" (count = n) -> 1 … n
+ *              err.code: "eof", "timeout", "cancelled", "busy": none of them is an answer
+ *   term.flush()                         writes what masking holds back */
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#include "../term/filter.h"
+#include "../term/prompt.h"
+#include "../term/term.h"
+#include "state.h"
+#include "task.h"
+#include "util.h"
+
+static int write_to(lua_State *L, enum term_stream stream) {
+  size_t len = 0;
+  const char *text = luaL_checklstring(L, 1, &len), *style = luaL_optstring(L, 2, NULL);
+  if (!term_is_style(style)) return luaL_error(L, "unknown style '%s'", style);
+  term_write(stream, style, text, len);
+  return 0;
+}
+
+static int l_out(lua_State *L) { return write_to(L, TERM_OUT); }
+
+static int l_err(lua_State *L) { return write_to(L, TERM_ERR); }
+
+static int l_message(lua_State *L) {
+  size_t len = 0, hint_len = 0;
+  const char *kind = luaL_checkstring(L, 1), *text = luaL_tolstring(L, 2, &len);
+  const char *hint = luaL_optlstring(L, 3, NULL, &hint_len);
+  term_message(kind, text, len, hint, hint_len);
+  return 0;
+}
+
+static int l_is_terminal(lua_State *L) {
+  lua_pushboolean(L, term_is_terminal());
+  return 1;
+}
+
+static int l_width(lua_State *L) {
+  lua_pushinteger(L, term_width());
+  return 1;
+}
+
+static int l_height(lua_State *L) {
+  lua_pushinteger(L, term_height());
+  return 1;
+}
+
+static int l_set_colour(lua_State *L) {
+  static const char *const names[] = {"auto", "always", "never", NULL};
+  static const enum term_colour values[] = {TERM_AUTO, TERM_ALWAYS, TERM_NEVER};
+  term_set_colour(values[luaL_checkoption(L, 1, "auto", names)]);
+  return 0;
+}
+
+static int l_colour(lua_State *L) {
+  static const char *const names[] = {"out", "err", NULL};
+  lua_pushboolean(L, term_has_colour(luaL_checkoption(L, 1, "out", names) == 0 ? TERM_OUT : TERM_ERR));
+  return 1;
+}
+
+static int l_status(lua_State *L) {
+  size_t len = 0;
+  const char *text = luaL_optlstring(L, 1, NULL, &len);
+  term_status(text, len);
+  return 0;
+}
+
+static int l_display_width(lua_State *L) {
+  size_t len = 0;
+  const char *text = luaL_checklstring(L, 1, &len);
+  lua_pushinteger(L, term_display_width(text, len));
+  return 1;
+}
+
+static void add_shown(void *context, const char *text, size_t len) {
+  luaL_addlstring(context, text, len);
+}
+
+static int l_shown(lua_State *L) {
+  size_t len = 0;
+  const char *text = luaL_checklstring(L, 1, &len);
+  luaL_Buffer b;
+  struct filter f = {.held_len = 0};
+  luaL_buffinit(L, &b);
+  filter_feed(&f, text, len, add_shown, &b);
+  filter_flush(&f, add_shown, &b);
+  luaL_pushresult(&b);
+  return 1;
+}
+
+static int l_flush(lua_State *L) {
+  (void)L;
+  term_flush();
+  return 0;
+}
+
+static int push_answer(lua_State *L, struct op *op) {
+  size_t len = 0;
+  const char *text = prompt_text(op, &len);
+  switch (prompt_kind_of(op)) {
+    case PROMPT_YES_NO: lua_pushboolean(L, prompt_number(op) == 1); break;
+    case PROMPT_CHOICE: lua_pushinteger(L, prompt_number(op)); break;
+    case PROMPT_LINE:
+    case PROMPT_HIDDEN: lua_pushlstring(L, text, len); break;
+  }
+  return 1;
+}
+
+static int l_ask(lua_State *L) {
+  static const char *const names[] = {"yesno", "line", "hidden", "choice"};
+  static const enum prompt_kind kinds[] = {PROMPT_YES_NO, PROMPT_LINE, PROMPT_HIDDEN, PROMPT_CHOICE};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const char *name = util_field_string(L, 1, "kind", NULL);
+  size_t kind = 0;
+  while (kind < 4 && (name == NULL || strcmp(name, names[kind]) != 0)) kind++;
+  if (kind == 4) return luaL_error(L, "field 'kind': expected yesno, line, hidden or choice");
+  double seconds = util_field_number(L, 1, "timeout", 0);
+  int64_t count = util_field_integer(L, 1, "count", 0);
+  if (kinds[kind] == PROMPT_CHOICE && (count < 1 || count > 10000))
+    return luaL_error(L, "field 'count': expected 1 to 10000");
+  /* A time that has run out is not the same as no limit. */
+  if (isnan(seconds) || seconds < 0) seconds = 0.001;
+  uint64_t ms = seconds > 0 ? (uint64_t)fmin(ceil(seconds * 1000), 1e12) : 0;
+  task_check_can_wait(L);
+  size_t question_len = 0;
+  const char *question = util_field_string(L, 1, "prompt", &question_len);
+  struct op *op = prompt_start(kinds[kind], question, question_len, (unsigned)count, ms);
+  if (op == NULL) return luaL_error(L, "not enough memory");
+  return task_await(L, op, push_answer);
+}
+
+int luaopen_host_term(lua_State *L) {
+  static const luaL_Reg functions[] = {{"out", l_out},
+                                       {"err", l_err},
+                                       {"message", l_message},
+                                       {"is_terminal", l_is_terminal},
+                                       {"width", l_width},
+                                       {"height", l_height},
+                                       {"set_colour", l_set_colour},
+                                       {"colour", l_colour},
+                                       {"status", l_status},
+                                       {"display_width", l_display_width},
+                                       {"shown", l_shown},
+                                       {"flush", l_flush},
+                                       {"ask", l_ask},
+                                       {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}
