@@ -1,10 +1,9 @@
 --- Where the runtime starts: receives the host table and what the command line said, hands the parts
 --- on, runs the command, turns an error into one clear message and an exit code.
-local context = require "runtime.context"
 local errors = require "runtime.errors"
-local journal = require "runtime.journal"
-local plain = require "runtime.plain"
-local tasks = require "runtime.tasks"
+
+--- Commands that neither play nor read runs: they start without the modules that do.
+local simple = { list = true }
 
 --- The text of an error for stderr: what, where, what to try.
 local function tell(host, err)
@@ -16,10 +15,12 @@ local function tell(host, err)
 end
 
 return function(host)
-  context.open(host.task)
-  tasks.open(host.task)
-  journal.open_host(host)
-  plain.open(host.json)
+  if not simple[host.options.command] then
+    require("runtime.context").open(host.task)
+    require("runtime.tasks").open(host.task)
+    require("runtime.journal").open_host(host)
+    require("runtime.plain").open(host.json)
+  end
   local services = { host = host, options = host.options, errors = errors }
   if host.options.flags.color then
     host.term.set_colour(host.options.flags.color)

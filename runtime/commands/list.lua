@@ -58,15 +58,26 @@ local function print_table(host, list)
     name_width = math.max(name_width, host.term.display_width(entry.name))
   end
   local width = host.term.is_terminal() and host.term.width() or nil
+  local whole = not host.term.colour "out" and {} or nil -- without colours one write will do
+  local function out(said, style)
+    if whole then
+      whole[#whole + 1] = said
+    else
+      host.term.out(said, style)
+    end
+  end
   for _, entry in ipairs(list) do
     local label = entry.severity or entry.kind or ""
     local title = entry.title or ("does not load: " .. tostring(entry.problem))
     if width then
       title = fit(host, title, math.max(20, width - severity_width - name_width - 4))
     end
-    host.term.out(label .. (" "):rep(severity_width - #label + 2), styles[entry.severity])
-    host.term.out(entry.name .. (" "):rep(name_width - host.term.display_width(entry.name) + 2))
-    host.term.out(title .. "\n", not entry.title and "red" or nil)
+    out(label .. (" "):rep(severity_width - #label + 2), styles[entry.severity])
+    out(entry.name .. (" "):rep(name_width - host.term.display_width(entry.name) + 2))
+    out(title .. "\n", not entry.title and "red" or nil)
+  end
+  if whole then
+    host.term.out(table.concat(whole))
   end
 end
 

@@ -65,7 +65,7 @@ static void push_source(lua_State *L, const char *module) {
 /* source(module) -> text | nil: for the loader, which loads stdlib modules into the sandbox. */
 static int l_source(lua_State *L) {
   const char *module = luaL_checkstring(L, 1);
-  if (strlen(module) >= MODULE_MAX || strstr(module, "..") != NULL || strchr(module, '/') != NULL)
+  if (strncmp(module, "stdlib.", 7) != 0 || strlen(module) >= MODULE_MAX || strstr(module, "..") != NULL || strchr(module, '/') != NULL)
     return 0;
   push_source(L, module);
   return 1;
@@ -85,7 +85,8 @@ static int l_require(lua_State *L) {
   if (text == NULL) return luaL_error(L, "the runtime has no module '%s'", module);
   char chunk[MODULE_MAX + 2];
   snprintf(chunk, sizeof chunk, "=%s", module);
-  if (luaL_loadbufferx(L, text, len, chunk, "t") != LUA_OK) return lua_error(L);
+  /* Our own modules are embedded compiled; only here may a chunk be anything but text. */
+  if (luaL_loadbufferx(L, text, len, chunk, NULL) != LUA_OK) return lua_error(L);
   lua_pushvalue(L, 1);
   lua_call(L, 1, 1);
   if (lua_isnil(L, -1)) {

@@ -31,7 +31,7 @@ int luaopen_host_where(lua_State *L);
 /* Pushes the options as a table [-0, +1, m]. */
 void options_push(lua_State *L, const struct cli_options *options);
 
-/* The embedded text of a module ("runtime.gate"), or NULL; *len its bytes. */
+/* An embedded module: "runtime.gate" compiled, "stdlib.postgres" as text; or NULL. *len its bytes. */
 const char *embed_find(const char *module, size_t *len);
 
 #endif
