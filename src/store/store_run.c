@@ -65,12 +65,16 @@ out_of_memory:
   return NULL;
 }
 
+/* In the shared home the group writes too, whatever the umask says. */
+static int make_dir(int at, const char *name) {
+  if (mkdirat(at, name, 0700) != 0) return -1;
+  return store_file_mode() != 0600 ? fchmodat(at, name, 02770, 0) : 0;
+}
+
 /* Both the folder's entry and the journal's are on disk before anything is written. */
 static int make_folder(struct store_run *run, int runs, struct store_error *error) {
   bool shared = store_file_mode() != 0600;
-  if (mkdirat(runs, run->id, 0700) != 0)
-    return store_fail_errno(error, errno, "make", run->dir_path);
-  if (shared) (void)fchmodat(runs, run->id, 02770, 0);
+  if (make_dir(runs, run->id) != 0) return store_fail_errno(error, errno, "make", run->dir_path);
   run->dir = openat(runs, run->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
   if (run->dir < 0) return store_fail_errno(error, errno, "open", run->dir_path);
   run->lock = store_lock_at(run->dir, "lock", run->id, run->id, NULL, error);
@@ -78,7 +82,8 @@ static int make_folder(struct store_run *run, int runs, struct store_error *erro
   run->journal = openat(run->dir, "journal", O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
                         store_file_mode());
   if (run->journal < 0) return store_fail_errno(error, errno, "make", run->journal_path);
-  if (shared) (void)fchmod(run->journal, store_file_mode());
+  if (shared && fchmod(run->journal, store_file_mode()) != 0)
+    return store_fail_errno(error, errno, "share", run->journal_path);
   if (store_calls.fsync(run->dir) != 0 || store_calls.fsync(runs) != 0)
     return store_fail_errno(error, errno, "sync", run->dir_path);
   return 0;
@@ -231,8 +236,7 @@ static int write_whole(int dir, const char *name, const char *bytes, size_t len)
 static int open_folder(const struct store_run *run, const char *folder, bool make) {
   int fd = openat(run->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
   if (fd >= 0 || errno != ENOENT || !make) return fd;
-  if (mkdirat(run->dir, folder, 0700) != 0 && errno != EEXIST) return -1;
-  if (store_file_mode() != 0600) (void)fchmodat(run->dir, folder, 02770, 0);
+  if (make_dir(run->dir, folder) != 0 && errno != EEXIST) return -1;
   if (store_calls.fsync(run->dir) != 0) return -1;
   return openat(run->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
