@@ -34,11 +34,10 @@ end
 --- are left out, new ones do not appear.
 ---@param map table
 function ordered.pairs(map)
-  local mt = getmetatable(map)
-  if type(mt) == "table" and mt.__pairs then
-    return mt.__pairs(map)
-  elseif type(map) ~= "table" then
-    error(("bad argument #1 to 'pairs' (table expected, got %s)"):format(type(map)), 2)
+  -- asking pairs itself finds a __pairs behind a hidden metatable too: frozen libraries, planned results
+  local iterator, state, first = pairs(map)
+  if iterator ~= next then
+    return iterator, state, first
   end
   local keys = ordered.keys(map)
   local i = 0

@@ -70,6 +70,9 @@ local function freeze(map, name)
     __pairs = function()
       return ordered.pairs(map)
     end,
+    __len = function()
+      return #map
+    end,
     __metatable = name,
     __name = name,
   }

@@ -54,7 +54,10 @@ static int l_load(lua_State *L) {
 static void on_limit(lua_State *L, lua_Debug *frame) {
   (void)frame;
   lua_sethook(L, NULL, 0, 0);
-  luaL_error(L, "it does not come to an end");
+  luaL_where(L, 0); /* the hook is no function of its own: level 0 is the one that runs */
+  lua_pushliteral(L, "it does not come to an end");
+  lua_concat(L, 2);
+  lua_error(L);
 }
 
 static int l_call(lua_State *L) {
