@@ -396,6 +396,9 @@ local function new_adapter(host, module, spec)
     end
     return what == nil and { count = 1 } or what
   end
+  function adapter.abandon(_, request)
+    trace("abandon", request.text)
+  end
   function adapter.preview()
     return { lines = { "preview" } }
   end

@@ -82,6 +82,7 @@ t.test("a begin that cannot be written means the change is not made: exit 4", fu
   })
   t.equal(fake.performed(run, "delete"), 0)
   t.equal(run.code, 4)
+  t.equal(fake.order(run, "prepare", "abandon"), "prepare delete, abandon delete")
   t.equal(run.text:find("cannot write the journal: no space left", 1, true) ~= nil, true)
 end)
 
@@ -246,6 +247,16 @@ t.test("each call of a step has its own ordinal, each branch its own name", func
   end
   table.sort(keys)
   t.equal(table.concat(keys, " "), "#1 #2 1#1 2#1")
+end)
+
+t.test("the author's words for a change stand in report and journal, beside what is really sent", function()
+  local run = one_step(function(_ENV)
+    sql "db":exec("delete", nil, { summary = "end 3 sessions" })
+  end)
+  local begin = fake.records(run, "effect.begin")[1]
+  t.equal(begin.summary, "end 3 sessions")
+  t.equal(begin.detail, "exec delete")
+  t.equal(begin.body.text, "delete")
 end)
 
 t.test("the failure names the author's line and the effect", function()

@@ -71,6 +71,7 @@ t.test("--yes never opens a protected environment, neither its gates nor its nam
   local run, made = play { environment = production, flags = { yes = true } }
   t.equal(run.code, 5)
   t.equal(made, 0)
+  t.equal(refused(run).message, "gate 'ask' is closed: no terminal to ask on")
   run, made = play { environment = production, flags = { yes = true, answers = { "ask=yes" } } }
   t.equal(run.code, 5)
   t.equal(made, 0)

@@ -1,0 +1,223 @@
+"""What run.py breaks. Each entry: name, the promise, the file, the text to replace (must stand there
+exactly once), what replaces it, and the tests of which at least one must turn red."""
+
+MUTANTS = [
+    # -- the gate -----------------------------------------------------------------------------------
+    {
+        "name": "plan-stage-dropped",
+        "promise": "a dry run makes no change",
+        "file": "runtime/gate.lua",
+        "old": "if run.dry and alters(effect) then -- 4",
+        "new": "if false and run.dry and alters(effect) then -- 4",
+        "tests": ["lua/test-gate", "lua/test-plan"],
+    },
+    {
+        "name": "tells-not-planned",
+        "promise": "a dry run tells nobody",
+        "file": "runtime/gate.lua",
+        "old": "if run.dry and alters(effect) then -- 4",
+        "new": 'if run.dry and effect.class == "change" then -- 4',
+        "tests": ["lua/test-gate"],
+    },
+    {
+        "name": "policy-stage-dropped",
+        "promise": "uses and limits are refused, live and dry",
+        "file": "runtime/gate.lua",
+        "old": "local ok, answer = pcall(policy.check, run, effect) -- 3",
+        "new": "local ok, answer = pcall(function() end) -- 3",
+        "tests": ["lua/test-policy"],
+    },
+    {
+        "name": "begin-after-the-effect",
+        "promise": "a change's intent is on disk before it is made",
+        "file": "runtime/gate.lua",
+        "old": """    begin(run, row, effect, token) -- 7
+  end
+  local done, result = perform(current, row, effect, token) -- 8
+""",
+        "new": """  end
+  local done, result = perform(current, row, effect, token) -- 8
+  if alters(effect) then
+    begin(run, row, effect, token) -- 7
+  end
+""",
+        "tests": ["lua/test-gate"],
+    },
+    {
+        "name": "begin-not-synced",
+        "promise": "a change's intent is synced before it is made",
+        "file": "runtime/journal.lua",
+        "old": 'with_key({ type = "effect.begin", token = token, body = body }, effect), true)',
+        "new": 'with_key({ type = "effect.begin", token = token, body = body }, effect), false)',
+        "tests": ["lua/test-gate"],
+    },
+    {
+        "name": "broken-journal-ignored",
+        "promise": "a change whose intent cannot be written is not made",
+        "file": "runtime/journal.lua",
+        "old": "    run.journal_broken = true\n    fail(err, run.store:dir())",
+        "new": "    run.journal_broken = true",
+        "tests": ["lua/test-gate"],
+    },
+    {
+        "name": "refused-read-sent-anyway",
+        "promise": "nothing of a read that cannot be proved is sent",
+        "file": "runtime/gate.lua",
+        "old": "  if not prepared then\n",
+        "new": '  if not prepared and errors.wrap(token).kind ~= "refused" then\n',
+        "tests": ["lua/test-gate"],
+    },
+    {
+        "name": "changes-in-reads",
+        "promise": "wait_until, is and happened only read",
+        "file": "runtime/gate.lua",
+        "old": "if current.reads_only and alters(effect) then",
+        "new": "if false and current.reads_only then",
+        "tests": ["lua/test-gate", "lua/test-stack"],
+    },
+    {
+        "name": "unknown-is-failed",
+        "promise": "a change whose answer is lost ends the run with 7",
+        "file": "runtime/gate.lua",
+        "old": 'if err.kind == "effect" and err.outcome == "unknown" and alters(effect) then',
+        "new": 'if false and err.outcome == "unknown" then',
+        "tests": ["lua/test-gate"],
+    },
+    # -- gates that people open ---------------------------------------------------------------------
+    {
+        "name": "gate-opens-without-a-terminal",
+        "promise": "without a terminal a gate stays closed",
+        "file": "runtime/primitives/people.lua",
+        "old": '    if not can_ask() then\n      local all',
+        "new": '    if not can_ask() then\n      do return record(request, value, "nobody") end\n      local all',
+        "tests": ["lua/test-people"],
+    },
+    {
+        "name": "yes-opens-protected",
+        "promise": "--yes opens nothing of a protected environment",
+        "file": "runtime/primitives/people.lua",
+        "old": "if run.options.yes and not request.type and not run.environment.protected then",
+        "new": "if run.options.yes and not request.type then",
+        "tests": ["lua/test-people"],
+    },
+    {
+        "name": "yes-opens-typed",
+        "promise": "--yes opens no typed gate",
+        "file": "runtime/primitives/people.lua",
+        "old": "if run.options.yes and not request.type and not run.environment.protected then",
+        "new": "if run.options.yes and not run.environment.protected then",
+        "tests": ["lua/test-people"],
+    },
+    {
+        "name": "protected-not-asked",
+        "promise": "the name of a protected environment is typed before its first change",
+        "file": "runtime/gate.lua",
+        "old": "if alters(effect) and run.environment.protected and not run.environment_confirmed then",
+        "new": "if false and run.environment.protected then",
+        "tests": ["lua/test-people"],
+    },
+    {
+        "name": "silence-is-yes",
+        "promise": "no answer is a no",
+        "file": "runtime/primitives/people.lua",
+        "old": "    if answer == nil then\n",
+        "new": "    if answer == nil then\n      do return record(request, value, \"silence\") end\n",
+        "tests": ["lua/test-people"],
+    },
+    # -- the truth of a dry run, and the course of steps --------------------------------------------
+    {
+        "name": "always-determined",
+        "promise": "after the first planned change checks are undetermined",
+        "file": "runtime/plan.lua",
+        "old": "return run.dry and run.planned_first ~= nil",
+        "new": "return run.dry and false",
+        "tests": ["lua/test-plan"],
+    },
+    {
+        "name": "try-catches-all",
+        "promise": "try catches no refusal and no unknown outcome",
+        "file": "runtime/author/flow.lua",
+        "old": 'return errors.is(err) and (err.kind == "effect" or err.kind == "fail")',
+        "new": "return errors.is(err)",
+        "tests": ["lua/test-gate", "lua/test-policy"],
+    },
+    {
+        "name": "retry-over-a-change",
+        "promise": "a step is tried again only while it made no change",
+        "file": "runtime/step.lua",
+        "old": "return run.changes == changes_before or node.opts.idempotent or false",
+        "new": "return true",
+        "tests": ["lua/test-flow"],
+    },
+    {
+        "name": "undo-first-first",
+        "promise": "the way back is worked off last first",
+        "file": "runtime/stack.lua",
+        "old": "for i = #run.stack, (above or 0) + 1, -1 do",
+        "new": "for i = (above or 0) + 1, #run.stack do",
+        "tests": ["lua/test-stack"],
+    },
+    {
+        "name": "command-prefix-by-letters",
+        "promise": "uses allows a command word by word",
+        "file": "runtime/policy.lua",
+        "old": "    if argv[index] ~= word then",
+        "new": "    if not argv[index] or argv[index]:sub(1, #word) ~= word then",
+        "tests": ["lua/test-policy"],
+    },
+    {
+        "name": "limits-not-added-up",
+        "promise": "limits hold for the sum of a run",
+        "file": "runtime/policy.lua",
+        "old": "    local sum = (run.spent[name] or 0) + amount",
+        "new": "    local sum = amount",
+        "tests": ["lua/test-policy"],
+    },
+    # -- the layering -------------------------------------------------------------------------------
+    {
+        "name": "client-called-beside-the-gate",
+        "promise": "host primitives are called by adapters only",
+        "file": "runtime/step.lua",
+        "old": "local step = {}\n",
+        "new": "local step = {}\nfunction step.peek(host_table)\n  local host = host_table\n  return host.sql.connect {}\nend\n",
+        "tests": ["meta/rooms"],
+    },
+    {
+        "name": "requires-upwards",
+        "promise": "a module requires its own or a lower layer",
+        "file": "runtime/plan.lua",
+        "old": 'local plan = {}\n',
+        "new": 'local plan = {}\nlocal gate = require "runtime.gate"\nplan.gate = gate\n',
+        "tests": ["meta/layers"],
+    },
+    # -- the C host: secrets, processes, reads ------------------------------------------------------
+    {
+        "name": "masker-without-base64",
+        "promise": "a secret's base64 is masked",
+        "file": "src/term/mask_forms.c",
+        "old": "static bool base64_forms(const char *value, size_t len, const struct form_sink *sink) {\n",
+        "new": "static bool base64_forms(const char *value, size_t len, const struct form_sink *sink) {\n"
+               "  if (len > 0) return true;\n",
+        "tests": ["c/test_mask"],
+    },
+    {
+        "name": "masker-without-the-raw-form",
+        "promise": "a secret itself is masked",
+        "file": "src/term/mask.c",
+        "old": "static bool take_form(void *context, const char *text, size_t len) {\n"
+               "  struct collect *c = context;\n",
+        "new": "static bool take_form(void *context, const char *text, size_t len) {\n"
+               "  struct collect *c = context;\n"
+               "  const struct secret *raw = &registry.secrets[c->owner];\n"
+               "  if (len == raw->len && memcmp(text, raw->value, len) == 0) return true;\n",
+        "tests": ["c/test_mask"],
+    },
+    {
+        "name": "orphans-live-on",
+        "promise": "what opsrun started dies with it",
+        "file": "src/supervisor/supervise.c",
+        "old": "  s->control = -1;\n  if (!s->exited) s->asked = true;\n  begin_end(s, GRACE_ORPHANED_MS);\n",
+        "new": "  s->control = -1;\n  if (!s->exited) s->asked = true;\n",
+        "tests": ["c/test_process"],
+    },
+]
