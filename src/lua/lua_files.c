@@ -44,32 +44,31 @@ static int l_read(lua_State *L) {
     close(fd);
     return count;
   }
+  if (facts.st_size > cap) {
+    close(fd);
+    return util_push_errorf(L, OP_FAILED, "too large", "'%s' is larger than %I bytes", path, cap);
+  }
   luaL_Buffer buffer;
   luaL_buffinit(L, &buffer);
   lua_Integer total = 0;
-  for (;;) {
-    char *room = luaL_prepbuffer(&buffer);
-    ssize_t got = read(fd, room, LUAL_BUFFERSIZE);
+  size_t room_size = facts.st_size > 0 ? (size_t)facts.st_size + 1 : LUAL_BUFFERSIZE;
+  ssize_t got;
+  for (;;) { /* /proc and pipes tell no size: read to the end, whatever was said */
+    char *room = luaL_prepbuffsize(&buffer, room_size);
+    got = read(fd, room, room_size);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
-      int saved = errno;
-      close(fd);
-      if (got == 0) {
-        luaL_pushresult(&buffer);
-        return 1;
-      }
-      luaL_pushresult(&buffer);
-      errno = saved;
-      return push_errno(L, "read", path);
-    }
-    total += got;
+    if (got <= 0 || (total += got) > cap) break;
     luaL_addsize(&buffer, (size_t)got);
-    if (total > cap) {
-      close(fd);
-      luaL_pushresult(&buffer);
-      return util_push_errorf(L, OP_FAILED, "too large", "'%s' is larger than %I bytes", path, cap);
-    }
+    if (total == facts.st_size) room_size = 1; /* the end, most likely */
+    else room_size = LUAL_BUFFERSIZE;
   }
+  int saved = errno;
+  close(fd);
+  luaL_pushresult(&buffer);
+  if (got == 0) return 1;
+  errno = saved;
+  if (got < 0) return push_errno(L, "read", path);
+  return util_push_errorf(L, OP_FAILED, "too large", "'%s' is larger than %I bytes", path, cap);
 }
 
 /* list(directory) -> names sorted by bytes, without . and .. | nil, error. */
