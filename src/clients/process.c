@@ -216,8 +216,12 @@ static void fail_refused(struct process *p) {
         op_fail(op, OP_NOT_SENT, "permission denied", "cannot run '%s': permission denied", p->title);
       else op_fail(op, OP_NOT_SENT, "spawn", "cannot run '%s': %s", p->title, why);
       return;
+    case SUPERVISOR_STAGE_MOUNTS:
+    case SUPERVISOR_STAGE_CAPABILITIES:
     case SUPERVISOR_STAGE_LANDLOCK:
-      op_fail(op, OP_NOT_SENT, "jail", "cannot run '%s' in the jail: Landlock: %s", p->title, why);
+    case SUPERVISOR_STAGE_SECCOMP:
+      op_fail(op, OP_NOT_SENT, "jail", "cannot run '%s' in the jail: the kernel refuses it: %s",
+              p->title, why);
       return;
     case SUPERVISOR_STAGE_JAIL:
       op_fail(op, OP_NOT_SENT, "jail", "cannot run '%s' in the jail: %s", p->title,

@@ -107,8 +107,10 @@ static const char *find_bwrap(void) {
 }
 
 const char *process_jail_words(struct process_words *list, const struct process_request *request) {
-  static const char *const namespaces[] = {"--unshare-ipc", "--unshare-uts", "--die-with-parent",
-                                           "--cap-drop", "ALL", NULL};
+  /* The capabilities are our helper's; it drops them (src/supervisor/confine.c). */
+  static const char *const namespaces[] = {
+      "--unshare-ipc", "--unshare-uts", "--die-with-parent", "--cap-drop", "ALL",
+      "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETPCAP", NULL};
   static const char *const as_root[] = {"--cap-add", "CAP_DAC_READ_SEARCH", NULL};
   static const char *const not_root[] = {"--unshare-user", NULL};
   static const char *const root[] = {"--ro-bind", "/", "/", "--tmpfs", "/dev", NULL};
@@ -136,10 +138,7 @@ const char *process_jail_words(struct process_words *list, const struct process_
     const char *const words[] = {"--bind", *writable, *writable, NULL};
     add_words(list, words);
   }
-  char filter[16];
-  snprintf(filter, sizeof filter, "%d", SUPERVISOR_SECCOMP_FD);
-  const char *const last[] = {"--seccomp", filter, "--", NULL};
-  add_words(list, last);
+  process_words_add(list, "--");
   return NULL;
 }
 

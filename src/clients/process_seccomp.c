@@ -1,6 +1,6 @@
 /* The jail's system call filter: everything is allowed but what acts on something outside the
  * command itself and is not already stopped by read-only mounts and missing capabilities. Compiled
- * once a process, kept in a memfd, read by bubblewrap. */
+ * once a process, kept in a memfd, loaded by the last program before the command. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>

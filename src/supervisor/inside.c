@@ -1,6 +1,5 @@
-/* The last program before a jailed command: bubblewrap has built the mounts, dropped the
- * capabilities and loaded the filter; this adds Landlock, checks the directory, closes what the
- * command must not have, and executes it. */
+/* The last program before a jailed command: bubblewrap has built the mounts; this takes away the rest,
+ * goes to the directory, closes what the command must not have, and executes it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "protocol.h"
@@ -28,12 +26,23 @@ static _Noreturn void refuse(enum supervisor_stage stage) {
   _exit(127);
 }
 
+/* Every layer; SUPERVISOR_STAGE_READY, or the one that failed, with errno. */
+static enum supervisor_stage confine(const struct inside_options *options) {
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return SUPERVISOR_STAGE_CAPABILITIES;
+  if (confine_mounts() != 0) return SUPERVISOR_STAGE_MOUNTS;
+  if (confine_capabilities() != 0) return SUPERVISOR_STAGE_CAPABILITIES;
+  if (options->cwd != NULL && chdir(options->cwd) != 0) return SUPERVISOR_STAGE_CWD;
+  if (landlock_apply(options->writable, options->net) < 0) return SUPERVISOR_STAGE_LANDLOCK;
+  if (confine_calls(SUPERVISOR_SECCOMP_FD) != 0) return SUPERVISOR_STAGE_SECCOMP;
+  return SUPERVISOR_STAGE_READY;
+}
+
 _Noreturn void inside_run(const struct inside_options *options, char **argv) {
-  if (landlock_apply(options->writable, options->net) < 0) refuse(SUPERVISOR_STAGE_LANDLOCK);
-  if (options->cwd != NULL && chdir(options->cwd) != 0) refuse(SUPERVISOR_STAGE_CWD);
+  enum supervisor_stage stage = confine(options);
+  if (stage != SUPERVISOR_STAGE_READY) refuse(stage);
   /* Whatever bubblewrap left open, and our own status end once the command runs. */
   if (syscall(SYS_close_range, SUPERVISOR_STATUS_FD + 1, ~0U, 0) != 0)
-    refuse(SUPERVISOR_STAGE_LANDLOCK);
+    refuse(SUPERVISOR_STAGE_EXEC);
   close(SUPERVISOR_CONTROL_FD);
   close(SUPERVISOR_SECCOMP_FD);
   if (fcntl(SUPERVISOR_STATUS_FD, F_SETFD, FD_CLOEXEC) != 0) refuse(SUPERVISOR_STAGE_EXEC);
@@ -52,7 +61,7 @@ static void expect(bool ok, const char *what) {
   printf("%s\n", what);
 }
 
-static bool capability_free(void) {
+static bool may_nothing(void) {
   char text[4096];
   int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
@@ -67,19 +76,23 @@ static bool capability_free(void) {
 }
 
 _Noreturn void inside_probe(const struct inside_options *options) {
-  int abi = landlock_apply(options->writable, options->net);
-  if (abi < 0) {
-    printf("the kernel has no Landlock: %s\n", strerror(errno));
+  static const char *const layers[] = {
+      [SUPERVISOR_STAGE_CWD] = "directory",         [SUPERVISOR_STAGE_MOUNTS] = "mounts",
+      [SUPERVISOR_STAGE_CAPABILITIES] = "capabilities", [SUPERVISOR_STAGE_LANDLOCK] = "Landlock",
+      [SUPERVISOR_STAGE_SECCOMP] = "seccomp"};
+  enum supervisor_stage stage = confine(options);
+  if (stage != SUPERVISOR_STAGE_READY) {
+    printf("the kernel refuses the jail's %s: %s\n", layers[stage], strerror(errno));
+    failed = true;
+  } else {
+    struct statvfs root;
+    expect(statvfs("/", &root) == 0 && (root.f_flag & ST_RDONLY) != 0, "'/' is not read-only");
+    expect(socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM, "a socket could be made");
+    expect(kill(getppid(), SIGCONT) < 0 && errno == EPERM, "a signal could be sent");
+    expect(may_nothing(), "capabilities are left");
+    expect(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1, "new privileges could be had");
   }
-  failed = abi < 0;
-  struct statvfs root;
-  expect(statvfs("/", &root) == 0 && (root.f_flag & ST_RDONLY) != 0, "'/' is not read-only");
-  expect(socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM, "a socket could be made");
-  expect(kill(getppid(), SIGCONT) < 0 && errno == EPERM, "a signal could be sent");
-  expect(capability_free(), "capabilities are left");
-  expect(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1, "new privileges could be had");
   fflush(stdout);
-  struct supervisor_status status = {SUPERVISOR_STAGE_READY, 0};
-  ssize_t sent = write(SUPERVISOR_STATUS_FD, &status, sizeof status);
-  _exit(failed || sent < 0 ? 1 : 0);
+  report(SUPERVISOR_STAGE_READY, 0);
+  _exit(failed ? 1 : 0);
 }

@@ -8,7 +8,7 @@
 /* Where opsrun puts the descriptors it hands over; 0-2 are the command's own. */
 enum {
   SUPERVISOR_CONTROL_FD = 3, /* the socket */
-  SUPERVISOR_SECCOMP_FD = 4, /* a compiled filter for the jail to read; only with --jail */
+  SUPERVISOR_SECCOMP_FD = 4, /* the jail's compiled filter, to be read; only with --jail */
   SUPERVISOR_STATUS_FD = 5   /* from the last program before the command to the supervisor */
 };
 
@@ -30,7 +30,10 @@ enum supervisor_stage {
   SUPERVISOR_STAGE_FORK,
   SUPERVISOR_STAGE_CWD,
   SUPERVISOR_STAGE_EXEC,
+  SUPERVISOR_STAGE_MOUNTS,
+  SUPERVISOR_STAGE_CAPABILITIES,
   SUPERVISOR_STAGE_LANDLOCK,
+  SUPERVISOR_STAGE_SECCOMP,
   SUPERVISOR_STAGE_JAIL /* bubblewrap ended before our helper ran; it said why on stderr */
 };
 

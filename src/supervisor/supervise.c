@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -57,11 +57,12 @@ static _Noreturn void fail_child(int fd, enum supervisor_stage stage) {
   _exit(127);
 }
 
+/* By the raw call: posix_spawn leaves glibc's own two signals ignored, and sigaction refuses to touch
+   them. All zero is SIG_DFL without flags. */
 static void reset_signals(void) {
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = SIG_DFL;
-  for (int number = 1; number < NSIG; number++) sigaction(number, &action, NULL);
+  static const uint64_t kernel_default[4];
+  for (int number = 1; number <= 64; number++)
+    syscall(SYS_rt_sigaction, number, kernel_default, NULL, sizeof(uint64_t));
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);

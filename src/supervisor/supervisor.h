@@ -23,8 +23,16 @@ _Noreturn void inside_run(const struct inside_options *options, char **argv);
 /* Inside the jail: tries what must not work. Prints what is wrong, exits 0 if nothing is. */
 _Noreturn void inside_probe(const struct inside_options *options);
 
-/* Restricts this process for good. Returns the ABI in force, or -1 with errno. */
+/* Restricts this process for good; it has set no_new_privs. Returns the ABI, or -1 with errno. */
 int landlock_apply(char *const *writable, bool net);
+
+/* The jail's other layers, in this order before and after landlock_apply. Each returns 0, or -1 with
+   errno. confine_mounts: devices read-only, no mount of the host arrives any more.
+   confine_capabilities: all dropped for good but, as root, CAP_DAC_READ_SEARCH. confine_calls: loads
+   the compiled filter that fd holds. */
+int confine_mounts(void);
+int confine_capabilities(void);
+int confine_calls(int fd);
 
 /* Sends `number` to every descendant of this process, new ones included that appear meanwhile.
    Returns how many took it. */
