@@ -154,12 +154,7 @@ local function read_secret(host, secret, place)
   local reason = type(err) == "table" and err.message or err or "it is not set"
   local is_env = secret.source ~= "file"
   error(errors.precondition {
-    message = ("%s needs the %s '%s': %s"):format(
-      place,
-      is_env and "environment variable" or "secret file",
-      secret.name,
-      tostring(reason)
-    ),
+    message = ("%s: %s"):format(place, tostring(reason)),
     hint = is_env and ("export %s=… before opsrun starts; it is never given on the command line"):format(secret.name)
       or "is the path right, and may this user read it?",
   }, 0)

@@ -131,7 +131,7 @@ function load_host.new(given)
     secret = {
       env = function(name)
         if not env[name] then
-          return nil, "it is not set"
+          return nil, ("environment variable '%s' is not set"):format(name)
         end
         return setmetatable({ value = env[name] }, {
           __tostring = function()

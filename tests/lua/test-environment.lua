@@ -103,7 +103,7 @@ t.test("a secret is read when its connection is asked for, and an unset one says
   local body = 'return { sql = { primary = { url = secret.env "DATABASE_URL" } } }'
   local e = load_of(lab(body), "lab")
   local err = t.raises(e.connection, "sql", "primary")
-  t.equal(err.message, "sql connection 'primary' needs the environment variable 'DATABASE_URL': it is not set")
+  t.equal(err.message, "sql connection 'primary': environment variable 'DATABASE_URL' is not set")
   t.equal(err.kind, "precondition")
   t.contains(err.hint, "export DATABASE_URL=")
   local ready = load_of(lab(body), "lab", { DATABASE_URL = "postgres://x" })
