@@ -157,7 +157,12 @@ function gate.call(kind, args, where)
   if not can_wait then
     error(errors.wrap(("%s: %s: %s"):format(where or row.label, row.label or kind, why), where), 0)
   end
-  local effect = describe(row, args, where) -- 1
+  local described, effect = pcall(describe, row, args, where) -- 1
+  if not described then
+    local err = errors.wrap(effect)
+    err.where = err.where or where
+    error(err, 0)
+  end
   if current.reads_only and alters(effect) then
     error(errors.wrap(("'%s' inside %s: only reads are allowed there"):format(effect.summary, current.reads_only), where), 0)
   end

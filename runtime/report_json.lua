@@ -2,8 +2,11 @@
 local plain = require "runtime.plain"
 local report_json = {}
 
---- Version of the events' shape; docs/reference/json-events.md.
+--- Version of the events' shape; docs/reference/journal-log.md.
 report_json.version = 1
+
+--- Fields that are lists also when they are empty.
+local lists = { "changed", "checks", "open", "next", "items" }
 
 --- What of an effect goes out: never the request itself, which may hold a secret.
 local function effect_fields(effect)
@@ -50,7 +53,11 @@ function report_json.open(given)
       return
     end
     line.step = type(line.step) == "table" and { number = line.step.number, name = line.step.name } or line.step
-    local text, why = host.json.encode(plain.copy(line))
+    line = plain.copy(line)
+    for _, name in ipairs(lists) do
+      line[name] = line[name] and host.json.array(line[name])
+    end
+    local text, why = host.json.encode(line)
     if not text then
       text = host.json.encode {
         v = report_json.version,

@@ -38,6 +38,9 @@ local lines = {
     local text = ("  %-7s %s"):format(r.outcome == "done" and verb or r.outcome, r.summary)
     if r.error then
       text = text .. ": " .. r.error.message
+    elseif r.class == "ask" and type(r.value) == "table" then
+      local said = r.value.answer or r.value.note
+      text = ("%s: %s%s"):format(text, said, r.value.by and (" " .. r.value.by) or "")
     elseif r.not_kept then
       text = text .. " (value not kept: " .. r.not_kept .. ")"
     end

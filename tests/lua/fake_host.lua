@@ -211,6 +211,7 @@ local function new_json(host)
   return {
     encode = to_text,
     canonical = to_text,
+    array = function(list) return list end,
     decode = function(text)
       return copy(host.decoded[text]), "not ours"
     end,

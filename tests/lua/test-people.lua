@@ -163,6 +163,7 @@ t.test("an unknown field of confirm is an error: a mistyped 'type' must not make
   t.equal(run.code, 1)
   t.equal(made, 0)
   t.equal(refused(run).message:find("unknown field 'tpye'", 1, true) ~= nil, true)
+  t.equal(fake.events(run, "run.end")[1].failure.where, "test.lua:1")
 end)
 
 t.test("gate ids: opts.id, else the step's; the second one of a step is id.2", function()

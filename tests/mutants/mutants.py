@@ -220,4 +220,29 @@ MUTANTS = [
         "new": "  s->control = -1;\n  if (!s->exited) s->asked = true;\n",
         "tests": ["c/test_process"],
     },
+    {
+        "name": "jail-dropped",
+        "promise": "shell.read runs in the jail",
+        "file": "src/lua/lua_process.c",
+        "old": "    request.jail = &jail;\n",
+        "new": "    request.jail = NULL;\n",
+        "tests": ["c/test_process"],
+    },
+    {
+        "name": "judge-dropped",
+        "promise": "PostgreSQL's own grammar decides what a read is",
+        "file": "runtime/sql/judge.lua",
+        "old": "function judge.inspect(tree, trusted)\n  local verdict = new_verdict()\n",
+        "new": "function judge.inspect(tree, trusted)\n  local verdict = new_verdict()\n"
+               '  if tree then verdict.kind = "VariableShowStmt" return verdict end\n',
+        "tests": ["c/test_sql"],
+    },
+    {
+        "name": "catalogue-not-asked",
+        "promise": "what a read's names mean on this server is looked up before it is sent",
+        "file": "runtime/sql/read.lua",
+        "old": "    local problem, failure = catalogue.check(",
+        "new": "    local problem, failure = (function() end)(",
+        "tests": ["c/test_sql"],
+    },
 ]
