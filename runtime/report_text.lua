@@ -52,6 +52,16 @@ local function seconds_text(seconds)
 end
 report_text.seconds_text = seconds_text
 
+--- Prints `text` behind `lead`, on a terminal wrapped so that its later lines stand below its first.
+local function hanging(lead, text, style, lead_style)
+  local room = width()
+  local lead_width = utf8.len(lead) or #lead
+  for i, part in ipairs(table_text.wrap(text, room and room - lead_width)) do
+    out(i == 1 and lead or (" "):rep(lead_width), i == 1 and lead_style or nil)
+    line(part, style)
+  end
+end
+
 --- Prints indented lines; on a terminal a long table ends with a line that says what is left out.
 local function block(lines, style)
   local limit = terminal and 200 or math.huge
@@ -141,7 +151,9 @@ end
 
 handlers["note"] = function(e)
   open_step(e)
-  block(table_text.any(e.text))
+  for _, text in ipairs(table_text.any(e.text)) do
+    hanging(indent, text)
+  end
 end
 
 handlers["artifact"] = function(e)
@@ -151,13 +163,11 @@ end
 
 handlers["planned"] = function(e)
   open_step(e)
-  out(indent)
-  out("WOULD ", "bold cyan")
-  line(e.effect.summary)
+  hanging(indent .. "WOULD ", e.effect.summary, nil, "bold cyan")
   local preview = e.preview or {}
   local columns = width()
   if e.effect.detail then
-    line(indent .. "      " .. e.effect.detail, "dim")
+    hanging(indent .. "      ", e.effect.detail, "dim")
   end
   for _, text in ipairs(preview.lines or {}) do
     line(indent .. "      " .. text, "dim")
@@ -182,16 +192,15 @@ handlers["effect"] = function(e)
   open_step(e)
   if e.ok then
     local verb = (e.effect.class == "change" or e.effect.class == "tell") and "changed  " or "read  "
-    line(indent .. verb .. e.effect.summary, verb == "read  " and "dim" or nil)
+    hanging(indent .. verb, e.effect.summary, verb == "read  " and "dim" or nil)
   end
 end
 
 handlers["gate"] = function(e)
   open_step(e)
   if e.would_ask then
-    out(indent)
-    out("WOULD ASK ", "bold cyan")
-    line(("%s   (gate %s, taken as %s)"):format(e.text, e.id, e.taken or "yes"))
+    local said = ("%s   (gate %s, taken as %s)"):format(e.text, e.id, e.taken or "yes")
+    hanging(indent .. "WOULD ASK ", said, nil, "bold cyan")
     return
   end
   out(indent .. e.text .. " ")
@@ -201,12 +210,16 @@ handlers["gate"] = function(e)
   end
 end
 
+handlers["asking"] = function(e)
+  open_step(e)
+end
+
 handlers["wait"] = function(e)
   if terminal and not e.over then
     host.term.status((" waiting: %s … %s of at most %s"):format(e.text, seconds_text(e.seconds), e.within))
   elseif e.over then
     open_step(e)
-    line(indent .. e.message, e.ok and nil or "yellow")
+    hanging(indent, e.message, not e.ok and "yellow" or nil)
   end
 end
 
@@ -225,12 +238,12 @@ handlers["undo"] = function(e)
 end
 
 local function failure_lines(failure)
-  line(indent .. "error: " .. failure.message, "red")
+  hanging(indent .. "error: ", failure.message, "red", "red")
   if failure.where then
     line(indent .. "at " .. failure.where, "dim")
   end
   if failure.hint then
-    line(indent .. "try: " .. failure.hint)
+    hanging(indent .. "try: ", failure.hint)
   end
 end
 
@@ -257,7 +270,7 @@ end
 
 handlers["message"] = function(e)
   host.term.status(nil)
-  host.term.err((terminal and "" or "opsrun: ") .. e.text .. "\n", e.style)
+  host.term.err((terminal and "\n" or "opsrun: ") .. e.text .. "\n", e.style)
 end
 
 local function summary_head(e)
@@ -272,8 +285,7 @@ handlers["run.end"] = function(e)
   line(("─"):rep(math.min(width() or 60, 60)), "dim")
   summary_head(e)
   local function item(name, text, style)
-    out(("  %-12s "):format(name), "dim")
-    line(text, style)
+    hanging(("  %-12s "):format(name), text, style, "dim")
   end
   if e.failure then
     item("error", (e.failure.where and (e.failure.where .. ": ") or "") .. e.failure.message, "red")

@@ -113,6 +113,25 @@ local function cut(text, width)
   return table.concat(out) .. "…"
 end
 
+--- Lines of at most `width` columns, broken at spaces; a longer word stays whole. nil: one line.
+---@return string[]
+function table_text.wrap(text, width)
+  if not width or display_width(text) <= width then
+    return { text }
+  end
+  local lines, current = {}, nil
+  for word in text:gmatch "%S+" do
+    if current and display_width(current) + 1 + display_width(word) <= width then
+      current = current .. " " .. word
+    else
+      lines[#lines + 1] = current
+      current = word
+    end
+  end
+  lines[#lines + 1] = current
+  return lines
+end
+
 --- Takes columns away from the widest ones until the table fits `available`.
 local function shrink(widths, available)
   local total = 0

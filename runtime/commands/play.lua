@@ -163,8 +163,8 @@ local function watch_signals(services, run)
         event = "message",
         style = "bold",
         text = count == 1
-            and ("%s: ending; a change in flight is let finish. Again: it is cancelled"):format(name)
-          or ("%s again: cancelling the call in flight. Once more: out at once"):format(name),
+            and ("%s: ending as soon as the change in flight is over; a second one cancels it"):format(name)
+          or ("%s again: cancelling the call in flight; a third ends opsrun at once"):format(name),
       }
       local reason = errors.cancelled { message = ("stopped by %s"):format(name) }
       run.stop = reason

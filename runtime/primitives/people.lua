@@ -67,6 +67,7 @@ return function(services)
 
   local function question(request)
     host.term.status(nil)
+    report.emit { event = "asking", step = context.current().step.shown, id = request.id, text = request.text }
     local place = run.environment.name .. (run.environment.protected and " (PROTECTED)" or "")
     host.term.err "\n"
     host.term.err(" ? " .. request.text .. "\n", "bold")
