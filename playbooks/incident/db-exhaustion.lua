@@ -30,6 +30,7 @@ playbook {
 }
 
 local SHOWN = { "pid", "user", "application", "state", "seconds", "query" }
+local CHAIN = { "pid", "application", "seconds", "waits_for", "holder_state", "holder_application", "holder_query" }
 
 local function check_connections(p)
   local pool = postgres.connections(p.db)
@@ -64,7 +65,7 @@ step("Save the evidence", function(p)
   artifact("idle-in-transaction.csv", silent)
   artifact("blocked-chains.csv", chains)
   if #silent > 0 then show(silent, { title = "idle in transaction", columns = SHOWN }) end
-  if #chains > 0 then show(chains, { title = "who waits for whom" }) end
+  if #chains > 0 then show(chains, { title = "who waits for whom", columns = CHAIN }) end
 end)
 
 local idle = step("Find idle sessions", function(p)
@@ -82,7 +83,7 @@ local ended = step("Terminate idle sessions", function(p)
   local sessions = idle()
   if #sessions == 0 then return skip("no session has been idle longer than %s", p.idle) end
   local count = terminate_shown(p, sessions)
-  note("%d of %d sessions ended; the others had moved on", count, #sessions)
+  note("%d of %d sessions ended%s", count, #sessions, count < #sessions and "; the others had moved on" or "")
   return count
 end)
 

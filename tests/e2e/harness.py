@@ -43,8 +43,9 @@ class Done:
         return self.out + self.err
 
     def __str__(self):
+        out = self.out if len(self.out) < 12000 else f"{self.out[:4000]}\n[…]\n{self.out[-8000:]}"
         return (f"$ {shlex.join(self.argv)}\ncode {self.code} after {self.seconds:.2f} s\n"
-                f"-- stdout\n{self.out}\n-- stderr\n{self.err}")
+                f"-- stdout\n{out}\n-- stderr\n{self.err}")
 
 
 class Lab:
@@ -135,8 +136,8 @@ class LabTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
 
     def environ(self, **more):
-        kept = {k: os.environ[k] for k in ("HOME", "LANG", "USER", "LSAN_OPTIONS", "ASAN_OPTIONS")
-                if k in os.environ}
+        kept = {k: os.environ[k] for k in ("HOME", "LANG", "USER", "LSAN_OPTIONS", "ASAN_OPTIONS",
+                                             "OPSRUN_RUNTIME_DIR") if k in os.environ}
         return {**kept, "PATH": os.environ["PATH"], "TERM": "xterm", **self.lab.env,
                 "OPSRUN_HOME": self.home, **more}
 
