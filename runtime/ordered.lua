@@ -60,6 +60,9 @@ end
 ---@param map table
 ---@param key any
 function ordered.next(map, key)
+  if getmetatable(map) == "planned" then
+    pairs(map) -- raises the plan signal: whether it is empty is not known
+  end
   local keys = ordered.keys(map)
   if key == nil then
     return keys[1], keys[1] ~= nil and rawget(map, keys[1]) or nil

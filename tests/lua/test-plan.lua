@@ -4,6 +4,7 @@
 local t = require "harness"
 local fake = require "tests.lua.fake_host"
 local errors = require "runtime.errors"
+local ordered = require "runtime.ordered"
 local plan = require "runtime.plan"
 
 local function dry(playbook, more)
@@ -36,6 +37,8 @@ t.test("every way to look into a planned result ends the preview, and names the 
     less = function() return value < 3 end,
     less_equal = function() return 3 <= value end,
     negate = function() return -value end,
+    next = function() return ordered.next(value) end,
+    ordered = function() return ordered.pairs(value) end,
   }
   for name, way in pairs(ways) do
     local signal = planned_signal(way)

@@ -218,15 +218,18 @@ MUTANTS = [
         "file": "src/supervisor/supervise.c",
         "old": "  s->control = -1;\n  if (!s->exited) s->asked = true;\n  begin_end(s, GRACE_ORPHANED_MS);\n",
         "new": "  s->control = -1;\n  if (!s->exited) s->asked = true;\n",
-        "tests": ["c/test_process"],
+        "tests": ["c/test_process_end"],
     },
     {
         "name": "jail-dropped",
         "promise": "shell.read runs in the jail",
-        "file": "src/lua/lua_process.c",
-        "old": "    request.jail = &jail;\n",
-        "new": "    request.jail = NULL;\n",
-        "tests": ["c/test_process"],
+        "file": "src/clients/process_spawn.c",
+        "old": "const char *process_build_argv(struct process_launch *launch, const struct process_request *request) {\n",
+        "new": "const char *process_build_argv(struct process_launch *launch, const struct process_request *request) {\n"
+               "  struct process_request loose = *request;\n"
+               "  if (!loose.probe) loose.jail = NULL;\n"
+               "  request = &loose;\n",
+        "tests": ["c/test_process_jail"],
     },
     {
         "name": "judge-dropped",
