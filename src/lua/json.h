@@ -10,6 +10,8 @@
  *            metatable has `__json` (a string, or a function of the value) is written as that.
  *            Bytes that are no UTF-8 become U+FFFD; with JSON_LOSSLESS \udc80 … \udcff, which
  *            decode with the same flag turns back into the bytes. So the output is always UTF-8.
+ *            Controls and invisible characters are written as \uXXXX: the text passes the terminal
+ *            filter unchanged.
  *   depth    64 both ways. */
 #ifndef OPSRUN_LUA_JSON_H
 #define OPSRUN_LUA_JSON_H

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../term/filter.h"
 #include "json.h"
 
 struct buffer {
@@ -64,21 +65,6 @@ static void put_char(struct writer *w, char c) {
   w->out->len++;
 }
 
-/* Length of the valid UTF-8 character at p (no surrogates, nothing overlong), else 0. */
-static size_t utf8_length(const unsigned char *p, size_t left) {
-  unsigned char c = p[0];
-  if (c < 0x80) return 1;
-  if (c < 0xC2 || c > 0xF4) return 0;
-  size_t n = c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
-  if (left < n) return 0;
-  for (size_t i = 1; i < n; i++)
-    if ((p[i] & 0xC0) != 0x80) return 0;
-  if ((c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) || (c == 0xF0 && p[1] < 0x90) ||
-      (c == 0xF4 && p[1] > 0x8F))
-    return 0;
-  return n;
-}
-
 static void put_special(struct writer *w, unsigned char c) {
   static const char names[] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
   char text[8];
@@ -91,18 +77,38 @@ static void put_special(struct writer *w, unsigned char c) {
   put(w, text, (size_t)len);
 }
 
+/* Characters that the terminal filter would show as something that is no JSON. */
+static void put_hidden(struct writer *w, uint32_t code) {
+  char text[16];
+  int len = code < 0x10000
+                ? snprintf(text, sizeof text, "\\u%04x", code)
+                : snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xD800u + ((code - 0x10000u) >> 10),
+                           0xDC00u + ((code - 0x10000u) & 0x3FFu));
+  put(w, text, (size_t)len);
+}
+
+static bool is_plain(unsigned char c) {
+  return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
 static void put_string(struct writer *w, const char *text, size_t len) {
   const unsigned char *p = (const unsigned char *)text, *end = p + len, *plain = p;
   put_char(w, '"');
   while (p < end) {
-    size_t n = *p < 0x20 || *p == '"' || *p == '\\' || *p == 0x7F ? 0
-                                                                : utf8_length(p, (size_t)(end - p));
-    if (n > 0) {
+    if (is_plain(*p)) {
+      p++;
+      continue;
+    }
+    uint32_t code;
+    int n = *p < 0x80 ? 0 : utf8_next(p, (size_t)(end - p), &code);
+    if (n > 0 && !filter_hides(code)) {
       p += n;
       continue;
     }
     put(w, (const char *)plain, (size_t)(p - plain));
-    put_special(w, *p++);
+    if (n > 0) put_hidden(w, code);
+    else put_special(w, *p);
+    p += n > 0 ? n : 1;
     plain = p;
   }
   put(w, (const char *)plain, (size_t)(p - plain));

@@ -96,12 +96,18 @@ static const char *judge(const char *line, size_t len, uint64_t n, const char *p
   return NULL;
 }
 
+/* Zeros in a row, more than damage to one byte makes. */
+static bool has_zeros(const char *at, size_t len) {
+  static const char zeros[8];
+  return memmem(at, len, zeros, sizeof zeros) != NULL;
+}
+
 /* A write that a crash cut short leaves a last line without its end, or, where the file's length
    reached the disk before its bytes, zeros. Whatever is whole behind it speaks against that. */
 static bool is_torn(const char *at, const char *end) {
   const char *feed = memchr(at, '\n', (size_t)(end - at));
   if (feed == NULL) return true;
-  if (memchr(at, '\0', (size_t)(feed - at)) == NULL) return false;
+  if (!has_zeros(at, (size_t)(feed - at))) return false;
   while (feed != NULL && feed + 1 < end) {
     const char *line = feed + 1;
     feed = memchr(line, '\n', (size_t)(end - line));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter.h"
 #include "mask_leaves.h"
 
 /* The longest single-byte escape is "\\u00xx" twice escaped or "&quot;". */
@@ -136,7 +137,14 @@ static size_t percent(unsigned char c, char *out, int variant) {
   return print(out, variant % 2 == 0 ? "%%%02X" : "%%%02x", c);
 }
 
-enum { JSON_SLASH = 1, JSON_HTML = 2, JSON_UPPER = 4, JSON_QUOTES = 8, JSON_CONTROL = 16 };
+enum {
+  JSON_SLASH = 1,
+  JSON_HTML = 2,
+  JSON_UPPER = 4,
+  JSON_QUOTES = 8,
+  JSON_CONTROL = 16,
+  JSON_OURS = 32 /* as src/lua/json_encode.c writes: \u only for what the terminal filter hides */
+};
 
 static size_t json_byte(unsigned char c, char *out, int variant) {
   const char *number = (variant & JSON_UPPER) != 0 ? "\\u%04X" : "\\u%04x";
@@ -146,8 +154,7 @@ static size_t json_byte(unsigned char c, char *out, int variant) {
     return print(out, number, c);
   if (c == '/' && (variant & JSON_SLASH) != 0) return literal(out, "\\/");
   if (c == '"' || c == '\\') return print(out, "\\%c", c);
-  if (c >= 0x20 && c != 0x7F) return same(c, out);
-  if (c == 0x7F) return same(c, out);
+  if (c >= 0x20) return same(c, out);
   if ((variant & JSON_CONTROL) != 0) return print(out, number, c);
   switch (c) {
     case '\n': return literal(out, "\\n");
@@ -259,7 +266,11 @@ static bool json_ascii(const char *value, size_t len, int variant, const struct 
   for (size_t at = 0, used; at < len; at += used) {
     const unsigned char *p = (const unsigned char *)value + at;
     int32_t code = character(p, len - at, &used);
-    if (code >= 0 && code < 0x80) {
+    if ((variant & JSON_OURS) != 0 && code >= 0x80 && !filter_hides((uint32_t)code)) {
+      put(&t, value + at, used);
+      continue;
+    }
+    if (code >= 0 && code < 0x7F) {
       t.len += json_byte(p[0], t.data + t.len, variant);
       continue;
     }
@@ -299,7 +310,8 @@ bool forms_json_string(const char *value, size_t len, const struct form_sink *si
                                  JSON_CONTROL,
                                  JSON_HTML | JSON_UPPER | JSON_QUOTES,
                                  JSON_HTML | JSON_QUOTES,
-                                 JSON_UPPER | JSON_CONTROL};
+                                 JSON_UPPER | JSON_CONTROL,
+                                 JSON_OURS};
   for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
     if (!escaped(value, len, json_byte, variants[i], sink)) return false;
     if (!json_ascii(value, len, variants[i], sink)) return false;
