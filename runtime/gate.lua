@@ -45,7 +45,16 @@ end
 --- 4. plan: in a dry run a change is shown, not made.
 local function show_plan(run, current, row, effect)
   local adapter = services.adapters[row.module]
-  local preview = adapter.preview and adapter.preview(row.verb, effect.request) or nil
+  local ok, preview = true, nil
+  if adapter.preview then
+    ok, preview = pcall(adapter.preview, row.verb, effect.request)
+  end
+  if not ok and errors.is(preview, "effect") and plan.undetermined(run) then
+    -- it may lean on a change that was not made, such as the table to insert into
+    preview = { lines = { "undetermined: " .. preview.message } }
+  elseif not ok then
+    error(preview, 0)
+  end
   plan.note(run, current, effect)
   journal.planned(run, effect)
   report.emit { event = "planned", step = current.step.shown, effect = effect, preview = preview }

@@ -400,8 +400,9 @@ local function new_adapter(host, module, spec)
   function adapter.abandon(_, request)
     trace("abandon", request.text)
   end
-  function adapter.preview()
-    return { lines = { "preview" } }
+  function adapter.preview(_, request)
+    local preview = (spec.previews or {})[request.text]
+    return preview and preview(host) or { lines = { "preview" } }
   end
   return adapter
 end

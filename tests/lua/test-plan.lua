@@ -129,6 +129,25 @@ t.test("a caught failure after a planned change ends the preview instead of ente
   t.equal(run.code, 0)
 end)
 
+t.test("a preview that fails ends a dry run, unless an earlier change that was not made may be why", function()
+  local function no_table()
+    error(errors.effect { message = "no such table", outcome = "failed" }, 0)
+  end
+  local function insert_only(_ENV)
+    step("Insert", function() sql "db":exec "insert" end)
+  end
+  local run = dry(insert_only, { previews = { insert = no_table } })
+  t.equal(run.code, 1)
+  t.equal(#fake.records(run, "effect.planned"), 0)
+  run = dry(function(_ENV)
+    step("Create", function() sql "db":exec "create" end)
+    insert_only(_ENV)
+  end, { previews = { insert = no_table } })
+  t.equal(run.code, 0)
+  t.equal(#fake.records(run, "effect.planned"), 2)
+  t.equal(run.text:find("undetermined: no such table", 1, true) ~= nil, true)
+end)
+
 t.test("typos are not undetermined: they fail a dry run", function()
   local run = dry(function(_ENV)
     step("Change", function() sql "db":exec "delete" end)
