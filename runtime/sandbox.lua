@@ -91,7 +91,7 @@ local hardened = false
 
 --- Makes what every text's methods reach harmless: ("x"):dump, ("%p"):format.
 local function harden()
-  if hardened then
+  if hardened or getmetatable("") == "string" then
     return
   end
   hardened = true

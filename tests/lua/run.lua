@@ -2,7 +2,18 @@
 package.path = "./?.lua;./tests/lua/?.lua;" .. package.path
 local harness = require "harness"
 
+local loaded_first = {}
+for name in pairs(package.loaded) do
+  loaded_first[name] = true
+end
+
 for _, file in ipairs(arg) do
+  -- Some tests put others in place of modules: each file begins with fresh ones.
+  for name in pairs(package.loaded) do
+    if not loaded_first[name] then
+      package.loaded[name] = nil
+    end
+  end
   local chunk, err = loadfile(file)
   if not chunk then
     harness.failures[#harness.failures + 1] = err
