@@ -9,16 +9,21 @@ local function heading(host, title)
   host.term.out("\n" .. title .. "\n", "bold")
 end
 
---- Lines of {left, right} with the right ones aligned.
-local function columns(host, rows, indent)
-  local width = 0
+--- Rows of texts with their columns aligned; the last one is dim.
+local function columns(host, rows)
+  local widths = {}
   for _, row in ipairs(rows) do
-    width = math.max(width, host.term.display_width(row[1]))
+    for i = 1, #row - 1 do
+      widths[i] = math.max(widths[i] or 0, host.term.display_width(row[i]))
+    end
   end
   for _, row in ipairs(rows) do
-    local gap = (" "):rep(width - host.term.display_width(row[1]) + 2)
-    host.term.out((indent or "  ") .. row[1] .. gap .. row[2], row.style)
-    host.term.out((row[3] and ("  " .. row[3]) or "") .. "\n", "dim")
+    local line = "  "
+    for i = 1, math.min(#row, 2) do
+      line = line .. (i < #row and text.pad(row[i], widths[i], host.term.display_width) .. "  " or row[i])
+    end
+    host.term.out(line)
+    host.term.out((row[3] or "") .. "\n", "dim")
   end
 end
 

@@ -1,0 +1,116 @@
+"""list, show, check, params, doctor and help as a user calls them."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import OPSRUN, ROOT  # noqa: E402
+
+PLAYBOOK = "incident/db-exhaustion.lua"
+
+
+def call(*words, cwd=ROOT, **env):
+    kept = {k: os.environ[k] for k in ("PATH", "HOME", "LSAN_OPTIONS", "ASAN_OPTIONS") if k in os.environ}
+    return subprocess.run([OPSRUN, *words], cwd=cwd, env={**kept, **env}, capture_output=True,
+                          text=True, stdin=subprocess.DEVNULL)
+
+
+class Commands(unittest.TestCase):
+
+    def setUp(self):
+        self.room = tempfile.mkdtemp(prefix="opsrun-commands-")
+        self.addCleanup(shutil.rmtree, self.room, ignore_errors=True)
+
+    def write(self, name, text):
+        path = os.path.join(self.room, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def test_list_shows_severity_path_and_title(self):
+        done = call("list", "connection", "exhaustion")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"(?m)^high +incident/db-exhaustion\.lua +Database connection exhaustion$")
+
+    def test_list_says_when_nothing_matches_and_shows_what_does_not_load(self):
+        self.assertIn("no playbook holds 'zzz'", call("list", "zzz").stdout)
+        self.write("playbooks/bad.lua", "local = 1\n")
+        self.assertRegex(call("list", cwd=self.room).stdout, r"bad\.lua +does not load: bad\.lua:1:")
+
+    def test_list_of_78_playbooks_takes_at_most_three_times_an_empty_lua(self):
+        with open(os.path.join(ROOT, "playbooks", PLAYBOOK)) as file:
+            text = file.read()
+        for i in range(78):
+            self.write(f"lib/incident/copy-{i}.lua", text)
+        environment = {**os.environ, "OPSRUN_PATH": os.path.join(self.room, "lib")}
+
+        def seconds(argv):
+            began = time.perf_counter()
+            subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, check=True, cwd=self.room)
+            return time.perf_counter() - began
+
+        pairs = [(seconds(["lua5.4", "-e", ""]), seconds([OPSRUN, "list"])) for _ in range(60)]
+        lua, ours = (statistics.median(column) for column in zip(*pairs))
+        print(f"\nlist, 78 playbooks: {ours * 1000:.2f} ms, lua5.4 -e '': {lua * 1000:.2f} ms, ratio {ours / lua:.2f}")
+        with open(OPSRUN, "rb") as file:
+            sanitized = b"libasan" in file.read()
+        if not sanitized:
+            self.assertLessEqual(ours / lua, 3)
+
+    def test_show_names_parameters_steps_and_what_may_be_touched(self):
+        done = call("show", PLAYBOOK)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for part in ("Parameters", "duration, default 5m", "May touch", "docker restart", "Steps",
+                     "terminate-idle-sessions", "Usage"):
+            self.assertIn(part, done.stdout)
+
+    def test_show_and_check_need_no_secrets(self):
+        self.assertEqual(call("check", os.path.join(ROOT, "playbooks")).returncode, 0)
+
+    def test_check_reports_all_findings_of_a_directory_with_file_and_line(self):
+        self.write("p/a.lua", 'playbook { title = "a" }\nlocal n = 0\nstep("x", function() n = 1 shw() end)\n')
+        self.write("p/b.lua", 'playbook { titel = "b" }\n')
+        done = call("check", os.path.join(self.room, "p"))
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual(done.stdout, (
+            "a.lua:3: a step assigns 'n', a local of the file\n"
+            "  return the value from the step; a later step calls the handle: local idle = step(…), then idle()\n"
+            "a.lua:3: undeclared global 'shw'\n  did you mean 'show'?\n"
+            "b.lua:1: unknown header field 'titel'\n  did you mean 'title'?\n"
+            "2 playbooks: 3 findings\n"))
+
+    def test_params_shows_each_value_and_where_it_comes_from(self):
+        done = call("params", PLAYBOOK, "-e", "lab", "-p", "idle=2s")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^idle +2s +-p +duration")
+        self.assertRegex(done.stdout, r"(?m)^keep .* lab +list")
+        self.assertRegex(done.stdout, r"(?m)^db +primary +default +sql")
+
+    def test_doctor_names_what_is_missing(self):
+        done = call("doctor", "-e", "lab", OPSRUN_HOME=self.room)
+        self.assertEqual(done.returncode, 4, done.stdout + done.stderr)
+        self.assertIn("environment variable 'DATABASE_URL' is not set", done.stdout)
+        self.assertRegex(done.stdout, r"ok +opsrun-sql\.so")
+
+    def test_an_environment_that_others_may_write_is_refused(self):
+        path = self.write("environments/open.lua", "return {}")
+        os.chmod(path, 0o666)
+        done = call("params", PLAYBOOK, "-e", "open", "--config", self.room)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("may be written by everybody", done.stderr)
+
+    def test_a_playbook_that_never_ends_loading_is_ended(self):
+        path = self.write("loop.lua", 'playbook { title = "x" }\nwhile true do end\n')
+        done = call("show", path)
+        self.assertEqual((done.returncode, done.stderr), (3, "opsrun: loop.lua:2: it does not come to an end\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
