@@ -85,6 +85,10 @@ function errors.wrap(value, where)
     return value
   end
   local message = type(value) == "string" and value or ("error value: " .. tostring(value))
+  local at, rest = message:match "^([^%s:]+%.lua:%d+): (.*)$"
+  if at then -- Lua's own errors say where they happened: nearer than where the step begins
+    where, message = at, rest
+  end
   return setmetatable({ kind = "script", message = message, where = where }, mt)
 end
 errors.kinds.script = 1 -- a typo or a misuse in the playbook

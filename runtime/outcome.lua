@@ -173,6 +173,7 @@ function outcome.event(run, failure, code, seconds)
     seconds = seconds,
     failure = told,
     step = run.failed_step and run.failed_step.id,
+    step_name = run.failed_step and run.failed_step.shown.name,
     changed = changed,
     checks = check_lines(run),
     worst = step.worst(run),

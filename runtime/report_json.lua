@@ -1,5 +1,6 @@
 --- The report for machines: one event a line on stdout, and nothing else there.
 local plain = require "runtime.plain"
+local report_text = require "runtime.report_text"
 local report_json = {}
 
 --- Version of the events' shape; docs/reference/journal-log.md.
@@ -66,6 +67,9 @@ function report_json.open(given)
       }
     end
     host.term.out(text .. "\n")
+    if event.event == "run.end" and event.failure then
+      host.term.message("error", report_text.failure_text(event), event.failure.hint)
+    end
   end
 end
 

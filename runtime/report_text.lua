@@ -5,6 +5,7 @@ local report_text = {}
 
 local host, options
 local quiet, verbose, terminal = false, 0, false
+local page = false -- is stdout a terminal? Then tables are cut to its width
 local in_step = nil -- the step whose heading stands above, so that its end needs no name
 local indent = "    "
 
@@ -32,7 +33,7 @@ local function line(text, style)
 end
 
 local function width()
-  return terminal and math.max(40, host.term.width()) or nil
+  return page and math.max(40, host.term.width()) or nil
 end
 
 --- "0.03s", "12s", "3m12s"
@@ -64,7 +65,7 @@ end
 
 --- Prints indented lines; on a terminal a long table ends with a line that says what is left out.
 local function block(lines, style)
-  local limit = terminal and 200 or math.huge
+  local limit = page and 200 or math.huge
   for i, text in ipairs(lines) do
     if i > limit then
       line(indent .. ("… %d more lines: opsrun log shows them"):format(#lines - limit), "dim")
@@ -279,6 +280,15 @@ local function summary_head(e)
   line(("  %s"):format(seconds_text(e.seconds)), "dim")
 end
 
+--- What failed and where, in one line: "step 'Count connections', db-exhaustion.lua:42: …".
+---@param e table the run.end event
+function report_text.failure_text(e)
+  local place = {}
+  place[#place + 1] = e.step_name and ("step '%s'"):format(e.step_name) or nil
+  place[#place + 1] = e.failure.where
+  return (#place > 0 and (table.concat(place, ", ") .. ": ") or "") .. e.failure.message
+end
+
 handlers["run.end"] = function(e)
   host.term.status(nil)
   line("")
@@ -288,7 +298,10 @@ handlers["run.end"] = function(e)
     hanging(("  %-12s "):format(name), text, style, "dim")
   end
   if e.failure then
-    item("error", (e.failure.where and (e.failure.where .. ": ") or "") .. e.failure.message, "red")
+    item("error", report_text.failure_text(e), "red")
+    if not page then -- whoever looks at stderr only, such as cron's mail, is told as well
+      host.term.message("error", report_text.failure_text(e), e.failure.hint)
+    end
     if e.failure.hint then
       item("try", e.failure.hint)
     end
@@ -319,7 +332,7 @@ end
 function report_text.open(given)
   host, options = given.host, given
   quiet, verbose = options.quiet, options.verbosity or 0
-  terminal = host.term.is_terminal()
+  terminal, page = host.term.is_terminal(), host.term.shows "out"
   table_text.open(host.term.display_width)
   in_step = nil
   return function(event)

@@ -4,6 +4,7 @@
  *              reverse black red green yellow blue magenta cyan white"; text passes mask and filter
  *   term.message(kind, text [, hint])    kind "error", "warning", "note": to stderr
  *   term.is_terminal() -> boolean        stdin and stderr: is there a person to ask?
+ *   term.shows("out" | "err") -> boolean does this stream end on a terminal?
  *   term.width() -> columns              term.height() -> lines
  *   term.set_colour("auto" | "always" | "never")     nil: auto
  *   term.colour("out" | "err") -> boolean
@@ -67,6 +68,12 @@ static int l_set_colour(lua_State *L) {
   static const enum term_colour values[] = {TERM_AUTO, TERM_ALWAYS, TERM_NEVER};
   term_set_colour(values[luaL_checkoption(L, 1, "auto", names)]);
   return 0;
+}
+
+static int l_shows(lua_State *L) {
+  static const char *const names[] = {"out", "err", NULL};
+  lua_pushboolean(L, term_shows(luaL_checkoption(L, 1, NULL, names) == 0 ? TERM_OUT : TERM_ERR));
+  return 1;
 }
 
 static int l_colour(lua_State *L) {
@@ -155,6 +162,7 @@ int luaopen_host_term(lua_State *L) {
                                        {"height", l_height},
                                        {"set_colour", l_set_colour},
                                        {"colour", l_colour},
+                                       {"shows", l_shows},
                                        {"status", l_status},
                                        {"display_width", l_display_width},
                                        {"shown", l_shown},

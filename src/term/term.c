@@ -86,6 +86,10 @@ bool term_has_colour(enum term_stream stream) {
 
 bool term_is_terminal(void) { return isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0; }
 
+bool term_shows(enum term_stream stream) {
+  return isatty(stream == TERM_OUT ? STDOUT_FILENO : STDERR_FILENO) != 0;
+}
+
 static bool window(struct winsize *size) {
   return (ioctl(STDOUT_FILENO, TIOCGWINSZ, size) == 0 && size->ws_col > 0) ||
          (ioctl(STDERR_FILENO, TIOCGWINSZ, size) == 0 && size->ws_col > 0);

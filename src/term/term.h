@@ -29,6 +29,9 @@ void term_message(const char *kind, const char *text, size_t len, const char *hi
 /* Standard input and standard error are terminals: then there is a person to ask. */
 bool term_is_terminal(void);
 
+/* Does this stream end on a terminal? */
+bool term_shows(enum term_stream stream);
+
 /* Columns of stdout's terminal, else stderr's, else COLUMNS, else 80. height: 24. */
 int term_width(void);
 int term_height(void);

@@ -261,6 +261,10 @@ local function new_term(host, answers)
   function term.message(kind, text, hint)
     print(kind .. ": " .. text .. (hint and ("\n" .. hint) or "") .. "\n")
   end
+  function term.shows()
+    return term.is_terminal()
+  end
+
   function term.is_terminal()
     return host.terminal
   end
