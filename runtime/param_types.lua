@@ -14,7 +14,7 @@ types.is_connection = { sql = true, redis = true, http = true, hosts = true, log
 
 types.examples = {
   boolean = "true or false",
-  duration = "for example 500ms, 5s, 5m, 1h30m or 7d",
+  duration = "for example 500ms, 5s, 10m, 1h30m or 7d",
   integer = "for example 42",
   number = "for example 0.5",
   percent = "for example 80",

@@ -60,8 +60,8 @@ struct cli_options {
   size_t value_count;
 };
 
-/* Parses. Returns CLI_GO_ON with *out filled, or the exit code after having printed help, version or
-   a usage error. Call once. */
+/* Parses. Returns CLI_GO_ON with *out filled, or the exit code after having printed help, version
+   or a usage error. Call once. */
 int cli_parse(int argc, char **argv, struct cli_options *out);
 
 /* The command or option whose name is nearest to `word`, or NULL when none is near. */

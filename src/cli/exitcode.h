@@ -1,6 +1,6 @@
-/* Exit codes: an API of the program. The first that applies, from the top of the list below. The one
-   source for the help topic 'exit-codes' and docs/reference/exit-codes.md; runtime/codes.lua repeats
-   the numbers for the Lua side, and a test compares the two. */
+/* Exit codes: an API of the program. The first that applies, from the top of the list below. The
+   one source for the help topic 'exit-codes' and docs/reference/exit-codes.md; runtime/codes.lua
+   repeats the numbers for the Lua side, and a test compares the two. */
 #ifndef OPSRUN_EXITCODE_H
 #define OPSRUN_EXITCODE_H
 

@@ -114,8 +114,8 @@ void cli_exit_codes_markdown(void) {
 #define X(name, number, meaning) printf("| %d | %s |\n", number, meaning);
   EXIT_CODES(X)
 #undef X
-  printf("\nIn a dry run checks do not set the code unless `--fail-on` is given. A journal that cannot "
-         "be\nwritten is 4 before any change, else 7.\n");
+  printf("\nIn a dry run checks do not set the code unless `--fail-on` is given. A journal that "
+         "cannot be\nwritten is 4 before any change, else 7.\n");
 }
 
 static void markdown_command(const struct cli_command *command) {
@@ -135,8 +135,11 @@ static void markdown_command(const struct cli_command *command) {
 
 void cli_help_markdown(void) {
   printf("# Command line\n\n<!-- made by `opsrun --docs`; do not edit -->\n\n"
-         "Options and words may stand in any order; `--` ends options. Playbooks are looked for as\n"
-         "given, in `$OPSRUN_PATH` (directories with `:` between), in `./playbooks`, in the installed\n"
-         "library. A usage error exits 2, names what is wrong and the nearest thing that is right.\n");
+         "Options and words may stand in any order; `--` ends options. Playbooks are looked for "
+         "as\n"
+         "given, in `$OPSRUN_PATH` (directories with `:` between), in `./playbooks`, in the "
+         "installed\n"
+         "library. A usage error exits 2, names what is wrong and the nearest thing that is "
+         "right.\n");
   for (size_t i = 0; i < CLI_COMMANDS; i++) markdown_command(&cli_commands[i]);
 }

@@ -1,5 +1,5 @@
-/* Messages of the C side. One line "opsrun: text" on stderr, and the hint, if there is one, on a line
-   of its own. Bytes of the text that could steer a terminal are shown, never sent. */
+/* Messages of the C side. One line "opsrun: text" on stderr, and the hint, if there is one, on a
+   line of its own. Bytes of the text that could steer a terminal are shown, never sent. */
 #ifndef OPSRUN_MSG_H
 #define OPSRUN_MSG_H
 

@@ -252,7 +252,8 @@ static int check_fit(const struct cli_options *out) {
   }
   if (command->most >= 0 && out->word_count > (size_t)command->most) {
     const char *extra = out->words[command->most];
-    if (strchr(extra, '=') != NULL && (bit_of(command) & cli_nearest_option("param", ~0u)->commands))
+    const struct cli_option *param = find_letter('p');
+    if (strchr(extra, '=') != NULL && (bit_of(command) & param->commands) != 0)
       snprintf(hint, sizeof hint, "to set a parameter: -p %.100s", extra);
     msg_errorf(hint, "unexpected word '%s'", extra);
     return EXIT_USAGE;

@@ -9,19 +9,24 @@
 
 const struct cli_command cli_commands[CLI_COMMANDS] = {
     {"play", "PLAYBOOK", 1, 1, "Play a playbook, step by step",
-     "Plays the steps of a playbook against an environment and writes a journal of the run. With -n it "
+     "Plays the steps of a playbook against an environment and writes a journal of the run. With "
+     "-n it "
      "reads for real and shows every change instead of making it."},
     {"list", "[WORDS]", 0, -1, "List the playbooks there are",
-     "Lists every playbook found, with severity, path and title. WORDS narrow the list: a playbook is "
+     "Lists every playbook found, with severity, path and title. WORDS narrow the list: a "
+     "playbook is "
      "shown when path, title or description holds all of them."},
     {"show", "PLAYBOOK", 1, 1, "Show what a playbook does and may touch",
-     "Shows title, parameters, what the playbook may touch, and its steps with their ids. Reads the "
+     "Shows title, parameters, what the playbook may touch, and its steps with their ids. Reads "
+     "the "
      "file only; no environment is needed."},
     {"check", "PLAYBOOK...", 1, -1, "Check playbooks for mistakes",
-     "Loads playbooks, or all below a directory, and reports what would stop them or mislead: unknown "
+     "Loads playbooks, or all below a directory, and reports what would stop them or mislead: "
+     "unknown "
      "header fields, duplicate steps, undeclared globals, steps that assign a local of the file."},
     {"params", "PLAYBOOK", 1, 1, "Show each parameter's value and where it comes from",
-     "Shows the values a run would get in this environment, and whether each comes from -p, from the "
+     "Shows the values a run would get in this environment, and whether each comes from -p, from "
+     "the "
      "environment or from the playbook's default."},
     {"doctor", "", 0, 0, "Check this installation and an environment's connections",
      "Looks at the installation (state directory, client modules, jail) and, with an environment, "
@@ -31,7 +36,8 @@ const struct cli_command cli_commands[CLI_COMMANDS] = {
     {"status", "", 0, 0, "Show runs that are going on or left something open",
      "Shows runs that are not over and runs that left something to take back."},
     {"log", "RUN", 1, 1, "Show the journal of a run",
-     "Shows the records of a run's journal in order. RUN is a run id or a unique beginning of one."},
+     "Shows the records of a run's journal in order. RUN is a run id or a unique beginning of "
+     "one."},
     {"help", "[COMMAND | exit-codes]", 0, 1, "Show help",
      "Shows the overview, the page of one command, or the exit codes."},
     {"version", "", 0, 0, "Show the version", "Shows the version."},

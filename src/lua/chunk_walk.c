@@ -1,6 +1,6 @@
 /* What the instructions of Lua 5.4 say about globals and upvalues. A global is field "name" of the
-   upvalue _ENV: GETTABUP and SETTABUP; with more constants than an instruction can name, the compiler
-   fetches _ENV with GETUPVAL and the name with LOADK first. */
+   upvalue _ENV: GETTABUP and SETTABUP; with more constants than an instruction can name, the
+   compiler fetches _ENV with GETUPVAL and the name with LOADK first. */
 #include "chunk_walk.h"
 
 #include <string.h>
@@ -22,7 +22,8 @@ static unsigned b_of(uint32_t code) { return (code >> 16) & 0xff; }
 static unsigned c_of(uint32_t code) { return code >> 24; }
 static unsigned bx_of(uint32_t code) { return code >> 15; }
 
-static void tell(const struct walk *w, enum chunk_fact_kind kind, struct chunk_text name, int line) {
+static void tell(const struct walk *w, enum chunk_fact_kind kind, struct chunk_text name,
+                 int line) {
   struct chunk_fact fact = {.kind = kind, .name = name.bytes, .name_len = name.len, .line = line};
   w->on_fact(w->context, &fact);
 }
@@ -80,7 +81,8 @@ static void walk_far_global(const struct walk *w, const struct chunk_function *f
 
 /* The global that child number `index` of `f` is handed to: CLOSURE, then the first CALL whose
    arguments hold its register; the called register was last loaded from a global. */
-static struct chunk_text callee_of(const struct chunk_function *f, const struct chunk_function *child) {
+static struct chunk_text callee_of(const struct chunk_function *f,
+                                   const struct chunk_function *child) {
   struct chunk_text none = {NULL, 0};
   size_t pc = 0;
   for (; pc < f->code_count; pc++) {
@@ -139,10 +141,12 @@ static void walk_function(const struct walk *w, const struct chunk_function *f) 
     uint32_t code = f->code[pc];
     switch (op_of(code)) {
       case OP_GETTABUP:
-        if (is_environment(f, b_of(code))) tell(w, CHUNK_READ, constant(f, c_of(code)), f->lines[pc]);
+        if (is_environment(f, b_of(code)))
+          tell(w, CHUNK_READ, constant(f, c_of(code)), f->lines[pc]);
         break;
       case OP_SETTABUP:
-        if (is_environment(f, a_of(code))) tell(w, CHUNK_WRITE, constant(f, b_of(code)), f->lines[pc]);
+        if (is_environment(f, a_of(code)))
+          tell(w, CHUNK_WRITE, constant(f, b_of(code)), f->lines[pc]);
         break;
       case OP_GETUPVAL:
         if (is_environment(f, b_of(code))) walk_far_global(w, f, pc);

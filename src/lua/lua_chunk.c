@@ -2,7 +2,7 @@
  *
  * load(text, name, env) -> function | nil, {message, code}
  *     `name` is what messages show ("db-exhaustion.lua"). Text only: bytecode can crash the
- *     interpreter. code: "bytecode" or "syntax"; a syntax error's message starts with "name:line: ".
+ *     interpreter. code: "bytecode" or "syntax"; a syntax error's message starts "name:line: ".
  * call(fn, limit [, handler]) -> true, results… | false, error
  *     Calls it with at most about `limit` instructions, then "it does not come to an end". For code
  *     that only declares; it cannot wait in there. handler(error) -> error is called where it was

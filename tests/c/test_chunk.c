@@ -69,7 +69,7 @@ static void test_globals(void) {
   CHECK(facts("writes", "step = 1\nlocal function f() count = 2 end", "step:1 count:2"), "writes");
   CHECK(facts("reads", "local x = 1\nreturn x", ""), "locals are none");
   CHECK(facts("environment", "local e = _ENV\nfunction e.f() end", ":1"), "_ENV as a value");
-  CHECK(facts("environment", "local function f() local _ENV = {} x = 1 end", ":1"), "_ENV as local");
+  CHECK(facts("environment", "local function f() local _ENV = {} x = 1 end", ":1"), "_ENV local");
   CHECK(facts("environment", "_ENV.x = 1", ""), "_ENV.x is the global x");
   CHECK(facts("writes", "_ENV.x = 1", "x:1"), "and told as such");
 }
@@ -86,7 +86,8 @@ static void test_many_constants(void) {
   luaL_addstring(&b, "shw(t)\ncount = t\nend");
   luaL_pushresult(&b);
   lua_setglobal(L, "LONG");
-  CHECK(gives("local f = chunk.analyse(LONG, 'x.lua') local r, w, e = f.reads, f.writes, f.environment "
+  CHECK(gives("local f = chunk.analyse(LONG, 'x.lua') local r, w, e = "
+              "f.reads, f.writes, f.environment "
               "return #r .. r[1].name .. r[1].line .. #w .. w[1].name .. w[1].line .. #e",
               "1shw4021count4030"),
         "globals are found behind 400 constants");
@@ -99,12 +100,15 @@ static void test_outer(void) {
         "with options before it");
   CHECK(facts("outer", "local n\nstep('x', function() local f = function() n = 1 end end)", "n:2"),
         "however deep");
-  CHECK(facts("outer", "local idle\ngroup('g', {}, function() idle = step('x', function() end) end)",
+  CHECK(facts("outer",
+              "local idle\ngroup('g', {}, function() idle = step('x', function() end) end)",
               "idle:2@group"),
         "in a group it says group");
-  CHECK(facts("outer", "step('x', function() local n = 0 each({}, function() n = n + 1 end) end)", ""),
+  CHECK(facts("outer",
+              "step('x', function() local n = 0 each({}, function() n = n + 1 end) end)", ""),
         "a local of the step is its own");
-  CHECK(facts("outer", "local n = 0\nn = n + 1\nlocal t = {}\nstep('x', function() t.a = 1 end)", ""),
+  CHECK(facts("outer",
+              "local n = 0\nn = n + 1\nlocal t = {}\nstep('x', function() t.a = 1 end)", ""),
         "the file assigns its own locals, and fields are no locals");
   CHECK(facts("outer", "local f\nlocal function g() f = 1 end\nstep('x', g)", "f:2"),
         "a helper that assigns");

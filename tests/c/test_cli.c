@@ -1,5 +1,5 @@
-/* The command line: what is taken, what each mistake says, and that the reference pages are those the
-   table makes. */
+/* The command line: what is taken, what each mistake says, and that the reference pages are those
+   the table makes. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +76,7 @@ static void test_what_is_taken(void) {
         "a usual line is taken");
   CHECK(parsed.command == &cli_commands[CLI_PLAY] && parsed.word_count == 1, "command and word");
   CHECK(strcmp(value_of("environment"), "lab") == 0, "-e takes the next word");
-  CHECK(count_of("param") == 2 && strcmp(value_of("param"), "a=b=c") == 0, "-p repeats, value whole");
+  CHECK(count_of("param") == 2 && strcmp(value_of("param"), "a=b=c") == 0, "-p repeats, whole");
   CHECK(count_of("verbose") == 2, "-vv counts twice");
   CHECK(value_of("dry-run") != NULL, "-n is --dry-run");
   CHECK(PARSE("-n", "play", "--environment=lab", "x.lua") == CLI_GO_ON, "options may come first");

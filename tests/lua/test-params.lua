@@ -73,7 +73,7 @@ t.test("an ill-typed -p says what would do", function()
   local message, kind, hint = refusal({ idle = { type = "duration", default = 1 } }, { "idle=soon" })
   t.equal(message, "parameter 'idle': 'soon' is no duration")
   t.equal(kind, "usage")
-  t.equal(hint, "for example 500ms, 5s, 5m, 1h30m or 7d")
+  t.equal(hint, "for example 500ms, 5s, 10m, 1h30m or 7d")
   t.equal(refusal({ c = { type = "choice", of = { "a", "b" } } }, { "c=d" }), "parameter 'c': 'd' is none of a, b")
   t.equal(refusal({ l = { type = "list", of = "integer" } }, { "l=1,x" }), "parameter 'l': item 2: 'x' is no integer")
   for _, bad in ipairs { "i=1.5", "i=0x10", "i=ten", "i=" } do
