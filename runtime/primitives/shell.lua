@@ -1,213 +1,213 @@
---- shell.read and shell.run: a list of words runs as it is, a string under bash with pipefail.
---- A read runs in the jail (docs/reference/shell.md); where this machine cannot jail, a dry run
---- refuses and a live run says "not proved".
+--- The shell adapter. shell.read runs in the jail, which proves that the command can only look; where
+--- this machine has no jail a dry run refuses it, and a live run runs it and says so. shell.run is a
+--- change. What is not proved (a change, a read with net) must be in uses.shell by its first words.
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local report = require "runtime.report"
-local seconds_of = require "runtime.seconds"
+local command = require "runtime.shell.command"
+local result = require "runtime.shell.result"
+local text = require "runtime.text"
 
-local methods = {}
+--- Lines of stderr that a failure shows.
+local hint_lines = 5
+local default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
---- The lines of stdout, without an empty last one.
-function methods:lines()
-  local list = {}
-  for line in (self.stdout:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do
-    list[#list + 1] = line
-  end
-  if #list == 1 and list[1] == "" then
-    return {}
-  end
-  return list
-end
+local signal_names = {
+  [1] = "HUP", [2] = "INT", [3] = "QUIT", [4] = "ILL", [6] = "ABRT", [7] = "BUS", [8] = "FPE",
+  [9] = "KILL", [11] = "SEGV", [13] = "PIPE", [14] = "ALRM", [15] = "TERM", [31] = "SYS",
+}
 
-local function misuse(message)
-  error(errors.wrap(message), 0)
-end
-
---- A word as a person would type it.
-local function quote(word)
-  if word:find "^[%w%._/:=@%%+,-]+$" then
-    return word
-  end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
-local function argv_of(verb, command)
-  if type(command) == "string" then
-    if command:find "\0" then
-      misuse(("shell.%s: the command holds a NUL byte"):format(verb))
+--- The last lines of a text that say something, in one, or nil.
+local function last_lines(output, count)
+  local lines = {}
+  for line in output:gmatch "[^\r\n]+" do
+    if line:find "%S" then
+      lines[#lines + 1] = line
     end
-    return { "bash", "-o", "pipefail", "-c", command }, command
   end
-  local argv, shown = {}, {}
-  for i, word in ipairs(command) do
-    if type(word) == "userdata" then
-      misuse(("shell.%s: word %d is a secret: everybody can read a command line; hand it over by env or stdin"):format(verb, i))
-    elseif type(word) == "table" then
-      word = tostring(word)
-    end
-    if type(word) ~= "string" and type(word) ~= "number" then
-      misuse(("shell.%s: word %d is a %s, expected text"):format(verb, i, type(word)))
-    end
-    argv[i] = tostring(word)
-    shown[i] = quote(argv[i])
-  end
-  if #argv == 0 then
-    misuse(("shell.%s: the command is empty"):format(verb))
-  end
-  return argv, table.concat(shown, " ")
+  return #lines > 0 and "it said: " .. table.concat(lines, "; ", math.max(1, #lines - count + 1)) or nil
 end
 
---- The values of env for the digest: a secret is its name.
-local function plain_env(env)
-  local list = {}
-  for name, value in pairs(env or {}) do
-    list[name] = tostring(value)
-  end
-  return list
-end
-
----@param services {host: table, run: table, options: table}
+---@param services {host: table, environment: table, run: table, options: table?}
 return function(services)
   local host, run = services.host, services.run
   local adapter = {}
-
-  function methods:rows()
-    local rows = {}
-    for i, line in ipairs(self:lines()) do
-      local row, why = host.json.decode(line)
-      if row == nil then
-        error(errors.effect { message = ("line %d is no JSON: %s"):format(i, why), code = "json", outcome = "done" }, 0)
-      end
-      rows[i] = row
-    end
-    return rows
-  end
-
-  local result_type = { __index = methods }
+  local for_build = {
+    is_secret = function(value)
+      return host.secret.is(value)
+    end,
+    secret_name = function(value)
+      return "‹secret:" .. host.secret.name(value) .. "›"
+    end,
+    sha256 = host.digest.sha256,
+  }
 
   function adapter.describe(verb, args)
-    local opts = args.opts
-    local argv, shown = argv_of(verb, args[1])
-    local net = opts.net and true or nil
-    local uses
-    if verb == "run" or net then
-      uses = { "shell", argv }
-    end
+    local request, body = command.build(verb, args, for_build)
+    body.argv = host.json.array(body.argv)
     return {
-      target = argv[1],
-      summary = shown,
-      declared = net,
-      uses = uses,
-      body = { argv = argv, env = plain_env(opts.env), cwd = opts.cwd, stdin = opts.stdin and host.digest.sha256(tostring(opts.stdin)) },
-      request = {
-        argv = argv,
-        shown = shown,
-        env = opts.env,
-        stdin = opts.stdin,
-        cwd = opts.cwd,
-        net = net,
-        codes = opts.codes or { 0 },
-        timeout = opts.timeout and seconds_of(opts.timeout, "timeout") or nil,
-        title = shown,
-      },
-      opts = opts,
+      target = request.argv[1],
+      summary = request.summary,
+      declared = request.net or nil,
+      uses = (verb == "run" or request.net) and { "shell", request.argv } or nil,
+      body = body,
+      request = request,
+      opts = args.opts,
     }
   end
 
-  --- Where a read cannot be jailed: refused in a dry run, said aloud in a live one.
-  local function check_jail(request)
-    local works, why = host.process.jail_status()
-    if works then
-      request.jail = { writable = { run.store:dir() }, net = request.net or false }
+  local function path_of(request)
+    local given = request.env and request.env.PATH
+    return type(given) == "string" and given or host.system.env "PATH" or default_path
+  end
+
+  local function raise_not_found(request, path)
+    error(errors.effect {
+      message = ("cannot run '%s': command not found"):format(request.argv[1]),
+      code = "command not found",
+      outcome = "not sent",
+      hint = not request.argv[1]:find("/", 1, true) and ("looked in " .. path) or nil,
+    }, 0)
+  end
+
+  --- A name with a slash is relative to the command's own directory, which only it can judge.
+  local function check_command(request)
+    local name, path = request.argv[1], path_of(request)
+    if name:find("/", 1, true) and name:sub(1, 1) ~= "/" and request.cwd then
       return
     end
-    if run.dry and not run.options.allow_unproved_reads then
-      error(errors.refused {
-        message = ("'%s' cannot be proved to change nothing: %s"):format(request.shown, why),
-        hint = "--allow-unproved-reads runs it all the same",
-      }, 0)
+    if not host.process.find(name, path) then
+      raise_not_found(request, path)
     end
+  end
+
+  local function refuse_unproved(request)
+    error(errors.refused {
+      message = ("'%s' cannot be proved to be a read: %s"):format(request.summary, request.unproved),
+      code = "unproved",
+      hint = "--allow-unproved-reads runs it in a dry run all the same, without the jail",
+    }, 0)
+  end
+
+  --- Live or allowed: it runs, and the report says what that means.
+  local function say_unproved(request)
+    local current = context.current()
     report.emit {
       event = "note",
-      step = context.current().step.shown,
-      text = ("not proved to change nothing: %s (%s)"):format(request.shown, why),
+      step = current and current.step and current.step.shown,
+      text = ("not proved to be a read: %s (%s)"):format(request.summary, request.unproved),
     }
   end
 
-  function adapter.prepare(verb, request)
-    if not host.process.find(request.argv[1]) then
-      error(errors.effect {
-        message = ("command '%s' not found"):format(request.argv[1]),
-        hint = "looked in PATH: " .. tostring(host.system.env "PATH"),
-        code = "not found",
-        outcome = "not sent",
-      }, 0)
+  --- A read needs the jail, whose test of itself is made once a process.
+  function adapter.prepare(verb, request, effect)
+    check_command(request)
+    if verb ~= "read" then
+      return nil
     end
-    if verb == "read" then
-      check_jail(request)
+    local works, reason = host.process.jail_status()
+    request.unproved = not works and (reason or "the jail does not work here") or nil
+    if effect then
+      effect.unproved = request.unproved
     end
+    local allowed = services.options and services.options.allow_unproved_reads
+    if request.unproved and run.dry and not allowed then
+      refuse_unproved(request)
+    elseif request.unproved then
+      say_unproved(request)
+    end
+    return nil
   end
 
-  --- The last lines a command wrote to stderr, for the hint.
-  local function last_words(result)
-    local lines = {}
-    for line in (result.stderr .. "\n"):gmatch "(.-)\n" do
-      if line:find "%S" then
-        lines[#lines + 1] = line
-      end
+  --- What a jailed command may write beside its private /tmp: the run's artefacts, never its journal.
+  local function jail_of(request)
+    if request.unproved then
+      return nil
     end
-    return #lines > 0 and "it said: " .. table.concat(lines, "; ", math.max(1, #lines - 4)) or nil
+    local dir = run.store and run.store:dir()
+    local artifacts = dir and dir .. "/artifacts"
+    local there = artifacts and host.files.stat(artifacts)
+    return { writable = there and { artifacts } or nil, net = request.net }
   end
 
-  local function ended_well(request, result)
-    for _, code in ipairs(request.codes) do
-      if result.code == code then
-        return true
-      end
+  local function raise_failed(request, err, class)
+    if err.code == "command not found" then
+      raise_not_found(request, path_of(request))
+    elseif err.code == "timeout" then
+      err.hint = "timeout = \"10m\" lets it take longer"
+    elseif err.code == "jail" then
+      err.hint = "'opsrun doctor' says what the jail needs"
     end
-    return false
+    error(errors.from_host(err, class), 0)
+  end
+
+  local function raise_code(request, answer)
+    local how = ("exited with %d"):format(answer.code)
+    if answer.signal then
+      how = ("was ended by signal %s"):format(signal_names[answer.signal] or tostring(answer.signal))
+    end
+    error(errors.effect {
+      message = ("'%s' %s"):format(request.summary, how),
+      code = tostring(answer.code),
+      outcome = "failed",
+      hint = last_lines(answer.stderr, hint_lines) or last_lines(answer.stdout, hint_lines),
+    }, 0)
   end
 
   function adapter.perform(verb, request)
-    local kind = verb == "read" and "read" or "change"
-    local result, err = host.process.run {
+    local class = verb == "read" and "read" or "change"
+    local answer, err = host.process.run {
       argv = request.argv,
       env = request.env,
       stdin = request.stdin,
       cwd = request.cwd,
       timeout = request.timeout,
-      jail = request.jail,
-      kind = kind,
-      title = request.title,
+      title = request.summary,
+      jail = verb == "read" and jail_of(request) or nil,
+      kind = class,
     }
-    if not result then
-      error(errors.from_host(err, kind), 0)
+    if not answer then
+      raise_failed(request, err, class)
     end
-    result.text = result.stdout:gsub("\n$", "")
-    setmetatable(result, result_type)
-    if not ended_well(request, result) then
-      local how = result.signal and ("was ended by signal %s"):format(result.signal) or ("exited with %s"):format(result.code)
-      error(errors.effect {
-        message = ("'%s' %s"):format(request.shown, how),
-        hint = last_words(result),
-        code = result.signal and "signal" or tostring(result.code),
-        outcome = "failed",
-      }, 0)
+    if not request.codes[answer.code] then
+      raise_code(request, answer)
     end
-    return result
+    if verb == "read" then
+      answer.reason = request.unproved
+      answer.proved = not request.unproved and (request.net and "declared" or true)
+    end
+    return result.new(answer, request.summary, host.json)
   end
 
-  function adapter.keep(_, result)
-    local kept = {}
-    for name, value in pairs(result) do
-      kept[name] = value
+  --- What a dry run shows of a command: its exact words, where, with which environment.
+  function adapter.preview(_, request)
+    local lines = {}
+    lines[1] = request.script and "bash -o pipefail -c" or command.join(request.argv)
+    for line in ((request.script or "") .. "\n"):gmatch "(.-)\n" do
+      if request.script then
+        lines[#lines + 1] = "  " .. line
+      end
     end
-    return kept
+    if request.cwd then
+      lines[#lines + 1] = "  in " .. request.cwd
+    end
+    for _, name in ipairs(text.keys(request.env or {})) do
+      local value = request.env[name]
+      lines[#lines + 1] = ("  %s=%s"):format(name, for_build.is_secret(value) and for_build.secret_name(value) or command.quote(value))
+    end
+    if request.stdin then
+      local what = for_build.is_secret(request.stdin) and for_build.secret_name(request.stdin)
+      lines[#lines + 1] = "  stdin: " .. (what or ("%d bytes"):format(#request.stdin))
+    end
+    return { lines = lines }
+  end
+
+  function adapter.keep(_, answer)
+    return result.plain(answer)
   end
 
   function adapter.revive(_, kept)
-    return setmetatable(kept, result_type)
+    return result.new(kept, kept.summary or "an earlier command", host.json)
   end
 
   return adapter
