@@ -45,8 +45,8 @@ static void on_signal(int number) {
   sigprocmask(SIG_SETMASK, &old, NULL);
   sigaction(number, &mine, NULL); /* continued */
   if (entered) {
-    set_modes(&during);
     tcflush(STDIN_FILENO, TCIFLUSH); /* what the shell was meant to get is no answer */
+    set_modes(&during);
   }
   errno = saved;
 }
