@@ -69,6 +69,14 @@ local function ask(run, effect)
   end
 end
 
+--- "cancelled" alone does not say why: the signal, the deadline, the branch that failed.
+local function name_cause(current, err)
+  if err.kind == "cancelled" and err.message == "cancelled" and current.cancelled then
+    err.message = tostring(current.cancelled)
+  end
+  return err
+end
+
 --- 6. prepare: connects, proves a claimed read, returns the token by which the outcome can be found.
 --- Nothing has changed yet, so a failure here is "not sent".
 local function prepare(row, effect)
@@ -105,7 +113,7 @@ local function perform(current, row, effect, token)
   if ok then
     return true, result
   end
-  local err = errors.wrap(result)
+  local err = name_cause(current, errors.wrap(result))
   if err.kind == "script" then
     err = errors.bug { message = err.message, outcome = alters(effect) and "unknown" or "failed" }
   end
@@ -196,7 +204,7 @@ function gate.call(kind, args, where)
   ask(run, effect) -- 5
   local prepared, token = pcall(prepare, row, effect) -- 6
   if not prepared then
-    local err = add_where(errors.wrap(token), effect)
+    local err = add_where(name_cause(current, errors.wrap(token)), effect)
     err.outcome = err.outcome or "not sent"
     journal.finish(run, current, effect, { outcome = "not sent", failure = err })
     report.emit { event = "effect", step = current.step.shown, effect = effect, ok = false, failure = err }

@@ -41,8 +41,15 @@ function tasks.join(ctx, task, seconds)
 end
 
 --- Tells a task to stop. What it waits for ends early, unless a change is in flight: that is let
---- finish (`force` stops even that).
+--- finish (`force` stops even that). What works off the stack of ways back goes on; only its question
+--- ends, unanswered.
 function tasks.cancel(ctx, task, reason, force)
+  if ctx and ctx.undo and not force then
+    if ctx.asking then
+      task_library.cancel(task)
+    end
+    return
+  end
   if ctx then
     context.cancel(ctx, reason)
   end

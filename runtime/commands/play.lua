@@ -147,6 +147,15 @@ local function start_record(services, run, book)
   }
 end
 
+local function signal_text(run, name, count)
+  if count > 1 then
+    return ("%s again: cancelling the call in flight; a third ends opsrun at once"):format(name)
+  elseif run.unwinding then
+    return ("%s: ending as soon as this list is worked off; a second one cancels the call in flight"):format(name)
+  end
+  return ("%s: ending as soon as the change in flight is over; a second one cancels it"):format(name)
+end
+
 --- Watches for signals: the first ends reads, waits and questions at once and lets a change in
 --- flight finish; the second cancels that too.
 local function watch_signals(services, run)
@@ -162,9 +171,7 @@ local function watch_signals(services, run)
       report.emit {
         event = "message",
         style = "bold",
-        text = count == 1
-            and ("%s: ending as soon as the change in flight is over; a second one cancels it"):format(name)
-          or ("%s again: cancelling the call in flight; a third ends opsrun at once"):format(name),
+        text = signal_text(run, name, count),
       }
       local reason = errors.cancelled { message = ("stopped by %s"):format(name) }
       run.stop = reason
@@ -212,7 +219,10 @@ local function undo_wanted(services, run)
     host.term.err(("   %d. %s\n"):format(i, entry.text))
   end
   host.term.err("   yes or no [no]: ", "bold")
-  return host.term.ask { kind = "yesno" } == true
+  -- A task of the run, so that a signal ends the question.
+  local ctx = context.branch(run.context, "undo")
+  local ok, answer = tasks.join(ctx, tasks.spawn(ctx, host.term.ask, { kind = "yesno" }))
+  return ok and answer == true
 end
 
 --- Works off always and, after a failure, undo.
@@ -220,6 +230,7 @@ local function unwind(services, run, failure)
   local with_undo = failure ~= nil and undo_wanted(services, run)
   local had_undo = with_undo
   local title = failure and (with_undo and "Taking back" or "At the end, whatever happened") or "At the end"
+  run.unwinding = true
   local ok = stack.unwind(run, with_undo, title)
   if had_undo then
     run.undone = ok and "clean" or "failed"

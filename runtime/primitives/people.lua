@@ -35,9 +35,10 @@ return function(services)
       host.task.sleep(0.02)
       context.need "a question"
     end
-    asking = true
+    local current = context.current()
+    asking, current.asking = true, true
     local results = table.pack(pcall(fn))
-    asking = false
+    asking, current.asking = false, nil
     if not results[1] then
       error(results[2], 0)
     end
