@@ -7,13 +7,19 @@
 Each mutant of mutants.py is one text replaced in one file of a copy of this tree. Tests are named as
 ctest names them (lua/test-gate, meta/rooms, c/test_mask, e2e/test_kill). They must pass on the
 untouched copy and fail on the broken one.
+
+A mutant runs for real, on this machine: none may break what keeps a test's own attacks harmless, such
+as the jail. What a broken supervisor leaves running is ended after each test.
 """
 
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.dont_write_bytecode = True
@@ -22,6 +28,45 @@ from mutants import MUTANTS  # noqa: E402
 
 WITHIN = 600            # seconds one test may take
 INTERPRETED = ("lua/", "meta/")
+
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def descendants():
+    """Ids of every process below this one; nothing else is ever ended."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
+                    parents[int(name)] = int(file.read().rsplit(")", 1)[1].split()[1])
+            except (OSError, IndexError):
+                continue
+    below, found = [os.getpid()], []
+    while below:
+        parent = below.pop()
+        children = [child for child, its in parents.items() if its == parent]
+        found += children
+        below += children
+    return found
+
+
+def end_leftovers():
+    """Ends what a test left behind: as a subreaper we inherit it."""
+    deadline = time.monotonic() + 10
+    while (left := descendants()) and time.monotonic() < deadline:
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass
+        time.sleep(0.02)
 
 
 class Stale(Exception):
@@ -80,7 +125,10 @@ class Tree:
             argv = [os.path.join(self.build_path, base)]
         else:
             argv = ["python3", "-B", f"tests/{kind}/{base}.py"]
-        return self.call(argv, OPSRUN_BIN=os.path.join(self.build_path, "opsrun")) == 0
+        try:
+            return self.call(argv, OPSRUN_BIN=os.path.join(self.build_path, "opsrun")) == 0
+        finally:
+            end_leftovers()
 
     def replace(self, mutant):
         """Breaks the file; returns its text from before."""
@@ -133,6 +181,7 @@ def choose(words):
 
 def main():
     chosen = choose(sys.argv[1:])
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="opsrun-mutants-") as room:
         os.chmod(room, 0o711)      # servers of the tests run as another user
