@@ -28,7 +28,7 @@ local checks = {
     return type(v) == "boolean"
   end,
   duration = function(v)
-    return type(v) == "number" or units.is_duration(v) or (type(v) == "string" and units.duration(v) ~= nil)
+    return (type(v) == "number" and v >= 0) or units.is_duration(v) or (type(v) == "string" and units.duration(v) ~= nil)
   end,
   any = function()
     return true
@@ -50,6 +50,14 @@ local function fits(value, wanted)
     end
   end
   return false
+end
+
+--- A value in a message: its type, or itself where the type would not say what is wrong with it.
+local function described(value, wanted)
+  if wanted:find "duration" and (type(value) == "string" or type(value) == "number") then
+    return ("'%s'"):format(tostring(value))
+  end
+  return type(value)
 end
 
 local function misuse(label, message, hint, where)
@@ -108,7 +116,7 @@ local function build(row, where)
       if not fits(args[i], param[2]) then
         misuse(
           label,
-          ("'%s': expected %s, got %s"):format(param[1], param[2]:gsub("%?$", ""), type(args[i])),
+          ("'%s': expected %s, got %s"):format(param[1], param[2]:gsub("%?$", ""), described(args[i], param[2])),
           nil,
           at
         )
@@ -130,7 +138,22 @@ local function build(row, where)
   end
 end
 
-local function make_handle_type(module)
+local function raise_unknown_method(module, key, methods, where)
+  local names = {}
+  for name in pairs(methods) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  local near = text.nearest(tostring(key), names)
+  misuse(
+    module,
+    ("has no method '%s'"):format(tostring(key)),
+    near and ("did you mean ':%s'?"):format(near) or ("it has: " .. table.concat(names, ", ")),
+    where
+  )
+end
+
+local function make_handle_type(module, where)
   local methods = {}
   return methods,
     function(name)
@@ -138,11 +161,11 @@ local function make_handle_type(module)
         return name
       end
       if type(name) ~= "string" then
-        misuse(module, ("expected the name of a connection, got %s"):format(type(name)))
+        misuse(module, ("expected the name of a connection, got %s"):format(type(name)), nil, where())
       end
       return setmetatable({ name = name }, {
         __index = function(_, key)
-          return methods[key] or errors.raise_unknown_method(module, key, methods)
+          return methods[key] or raise_unknown_method(module, key, methods, where())
         end,
         __call = function(self, ...)
           return methods.__call(self, ...)
@@ -158,20 +181,6 @@ local function make_handle_type(module)
     end
 end
 
-function errors.raise_unknown_method(module, key, methods)
-  local names = {}
-  for name in pairs(methods) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  local near = text.nearest(tostring(key), names)
-  misuse(
-    module,
-    ("has no method '%s'"):format(tostring(key)),
-    near and ("did you mean ':%s'?"):format(near) or ("it has: " .. table.concat(names, ", "))
-  )
-end
-
 --- The functions for the sandbox: a table of globals.
 ---@param host table
 function faces.build(host)
@@ -181,7 +190,7 @@ function faces.build(host)
     local row = effects.row(kind)
     local module = modules[row.module]
     if not module and row.face ~= "global" then
-      local methods, handle = make_handle_type(row.module)
+      local methods, handle = make_handle_type(row.module, where)
       module = { methods = methods, handle = handle, library = {} }
       modules[row.module] = module
     end
@@ -222,10 +231,10 @@ function faces.build(host)
           return module.handle(handle_name)
         end or nil,
         __index = function(_, key)
-          return module.library[key] or errors.raise_unknown_method(name, key, module.library)
+          return module.library[key] or raise_unknown_method(name, key, module.library, where())
         end,
         __newindex = function(_, key)
-          misuse(name, ("'%s' cannot be assigned"):format(tostring(key)))
+          misuse(name, ("'%s' cannot be assigned"):format(tostring(key)), nil, where())
         end,
         __metatable = name,
       })

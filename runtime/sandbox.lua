@@ -110,10 +110,13 @@ local function harden()
         args[i] = plain_tostring(args[i])
       end
     end
+    local ok, said
     if args then
-      return format(fmt, table.unpack(args, 1, args.n))
+      ok, said = pcall(format, fmt, table.unpack(args, 1, args.n))
+    else
+      ok, said = pcall(format, fmt, ...)
     end
-    return format(fmt, ...)
+    return ok and said or error((said:gsub("'%?'", "'format'")), 2) -- at the caller's line, not at ours
   end
   getmetatable("").__metatable = "string"
 end

@@ -1,5 +1,6 @@
 --- The stack of ways back: `undo` and `always`, last first. On success the `always` run; on failure
 --- also the undos, if the operator agrees.
+local arguments = require "runtime.author.arguments"
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local flow = require "runtime.author.flow"
@@ -98,6 +99,7 @@ function stack.build(host, globals)
   ---@return boolean ok, string? why
   function api.attempt(fn)
     local current = context.need "attempt"
+    arguments.need_function("attempt", fn, host.where())
     local run = current.run
     local above = #run.stack
     local ok, err = pcall(fn)
@@ -117,6 +119,7 @@ function stack.build(host, globals)
     return false, err.message
   end
 
+  local ensure_options = { "is", "make", "back", "confirm", "lasts" }
   local lasts_kind = { success = "undo", run = "always", standing = false }
 
   --- Changes something that can be taken back: reads `is`; if not so yet, asks, makes it, reads again.
@@ -127,6 +130,7 @@ function stack.build(host, globals)
     if type(text) ~= "string" or type(spec) ~= "table" or type(spec.is) ~= "function" or type(spec.make) ~= "function" then
       error(errors.wrap('ensure: expected ensure("text", {is = fn, make = fn, back = fn, …})', where), 0)
     end
+    arguments.options(("ensure '%s'"):format(text), spec, ensure_options, where)
     local lasts = spec.lasts or "success"
     if lasts_kind[lasts] == nil then
       error(errors.wrap(("ensure '%s': lasts: expected success, run or standing, got '%s'"):format(text, tostring(lasts)), where), 0)
@@ -185,7 +189,7 @@ function stack.build(host, globals)
     journal.write(current.run, { type = "settled", step = current.step.id })
   end
 
-  return api
+  return arguments.guard_all(api, host.where)
 end
 
 return stack

@@ -94,6 +94,14 @@ function text.wrap(paragraph, width)
   return lines
 end
 
+--- A word as a shell takes it: quoted when it has to be.
+function text.shell_word(word)
+  if word ~= "" and not word:find "[^%w%._=/:,@%%+-]" then
+    return word
+  end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
 --- Pads with spaces on the right to `width` columns; `measure` says how wide a text is (default: bytes).
 function text.pad(word, width, measure)
   local used = (measure or string.len)(word)

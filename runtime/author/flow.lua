@@ -1,4 +1,5 @@
 --- skip, fail, finish, try, wait_until, parallel, each: the course of a step.
+local arguments = require "runtime.author.arguments"
 local author_report = require "runtime.author.report"
 local context = require "runtime.context"
 local errors = require "runtime.errors"
@@ -68,6 +69,7 @@ function flow.build(host)
   --- Calls fn; a failed effect or fail() becomes nil, message, code.
   function api.try(fn, ...)
     local current = context.need "try"
+    arguments.need_function("try", fn, host.where())
     local results = table.pack(pcall(fn, ...))
     if results[1] then
       return table.unpack(results, 2, results.n)
@@ -92,7 +94,11 @@ function flow.build(host)
     if opts.within == nil then
       error(errors.wrap("wait_until: 'within' is missing: how long may it take?", where), 0)
     end
+    arguments.options("wait_until", opts, { "every", "within" }, where)
     local every = seconds_of(opts.every or 5, "wait_until: every", where)
+    if every <= 0 then
+      arguments.misuse(where, "wait_until: every: a pause longer than nothing is needed between two looks")
+    end
     local within = seconds_of(opts.within, "wait_until: within", where)
     local run = current.run
     local key = context.key(current)
@@ -170,23 +176,43 @@ function flow.build(host)
     return results, failures
   end
 
+  local branch_options = { "limit", "keep_going" }
+
+  --- The options of parallel and each; a limit of none would run nothing, silently.
+  local function check_branches(what, list, opts, where)
+    if type(list) ~= "table" then
+      arguments.misuse(where, ("%s: expected a list, got %s"):format(what, type(list)))
+    end
+    opts = arguments.options(what, opts, branch_options, where)
+    if opts.limit ~= nil and (math.type(opts.limit) ~= "integer" or opts.limit < 1) then
+      arguments.misuse(where, ("%s: limit: expected a whole number from 1 on, got '%s'"):format(what, tostring(opts.limit)))
+    end
+    return opts
+  end
+
   --- Runs {name, fn} pairs side by side; results in order.
   function api.parallel(list, opts)
+    local where = host.where()
+    opts = check_branches("parallel", list, opts, where)
     local functions = {}
     for i, item in ipairs(list) do
-      functions[i] = type(item) == "function" and item or item[2]
+      functions[i] = type(item) == "table" and item[2] or item
       if type(functions[i]) ~= "function" then
-        error(errors.wrap(("parallel: item %d: expected {name, function}"):format(i), host.where()), 0)
+        arguments.misuse(where, ("parallel: item %d: expected {name, function}"):format(i))
       end
     end
-    return run_branches("parallel", functions, opts or { keep_going = list.keep_going })
+    local keep_going = opts.keep_going or list.keep_going
+    return run_branches("parallel", functions, { limit = opts.limit, keep_going = keep_going })
   end
 
   --- Calls fn(item, index) for each, at most `limit` (default 20) at a time; results in order.
   function api.each(list, opts, fn)
-    if type(opts) == "function" then
-      opts, fn = {}, opts
+    if fn == nil and type(opts) == "function" then
+      opts, fn = nil, opts
     end
+    local where = host.where()
+    opts = check_branches("each", list, opts, where)
+    arguments.need_function("each", fn, where)
     local functions = {}
     for i, item in ipairs(list) do
       functions[i] = function()
@@ -196,7 +222,7 @@ function flow.build(host)
     return run_branches("each", functions, { limit = opts.limit or 20, keep_going = opts.keep_going })
   end
 
-  return api
+  return arguments.guard_all(api, host.where)
 end
 
 return flow

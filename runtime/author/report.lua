@@ -1,7 +1,9 @@
 --- check, show, note, suggest: what a step says to the report.
+local arguments = require "runtime.author.arguments"
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
+local ordered = require "runtime.ordered"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
 local table_text = require "runtime.table_text"
@@ -21,33 +23,59 @@ local check_options = {
   "or_fail",
 }
 
-local function misuse(where, message)
-  error(errors.wrap(message, where), 0)
+local misuse = arguments.misuse
+local missing_verdicts = { "ok", "warning", "critical", "unknown" }
+
+--- Limits are compared with the value: both numbers, or durations, sizes, times of one kind.
+local function need_comparable(name, side, value, limit, where)
+  local ok = type(value) ~= "string" and pcall(function()
+    return value < limit
+  end)
+  if not ok then
+    local function kind(item)
+      local mt = getmetatable(item)
+      return type(item) == "table" and type(mt) == "string" and mt or type(item)
+    end
+    misuse(
+      where,
+      ("check '%s': a %s cannot be compared with '%s', a %s"):format(name, kind(value), side, kind(limit)),
+      type(value) == "string" and "tonumber() makes a number of a text" or nil
+    )
+  end
 end
 
-local function validate(name, opts, where)
-  for option in pairs(opts) do
-    local known = false
-    for _, candidate in ipairs(check_options) do
-      known = known or candidate == option
+local function validate_limits(name, side, limits, value, where)
+  local count = 0
+  for level, limit in pairs(type(limits) == "table" and limits or {}) do
+    if level ~= "warning" and level ~= "critical" then
+      misuse(where, ("check '%s': %s: unknown limit '%s'"):format(name, side, tostring(level)), "it takes: warning, critical")
+    elseif value ~= nil then
+      need_comparable(name, ("%s %s"):format(level, side), value, limit, where)
     end
-    if not known then
-      local near = text.nearest(tostring(option), check_options)
-      misuse(
-        where,
-        ("check '%s': unknown option '%s' (%s)"):format(
-          name,
-          tostring(option),
-          near and ("did you mean '" .. near .. "'?") or ("it takes: " .. table.concat(check_options, ", "))
-        )
-      )
+    count = count + 1
+  end
+  if count == 0 then
+    misuse(where, ("check '%s': %s: expected {warning = …, critical = …}"):format(name, side))
+  end
+end
+
+local function validate(name, opts, value, where)
+  for _, side in ipairs { "above", "below" } do
+    if opts[side] ~= nil then
+      validate_limits(name, side, opts[side], value, where)
     end
   end
-  for _, side in ipairs { "above", "below" } do
-    local limits = opts[side]
-    if limits ~= nil and type(limits) ~= "table" then
-      misuse(where, ("check '%s': %s: expected {warning = …, critical = …}"):format(name, side))
+  local between = opts.between
+  if between ~= nil then
+    if type(between) ~= "table" or between[1] == nil or between[2] == nil then
+      misuse(where, ("check '%s': between: expected {low, high}"):format(name))
+    elseif value ~= nil then
+      need_comparable(name, "between", value, between[1], where)
+      need_comparable(name, "between", value, between[2], where)
     end
+  end
+  if opts.missing ~= nil and not text.has(missing_verdicts, opts.missing) then
+    misuse(where, ("check '%s': missing: '%s' is none of %s"):format(name, tostring(opts.missing), table.concat(missing_verdicts, ", ")))
   end
 end
 
@@ -95,7 +123,7 @@ end
 --- The options of a check: as given, or the threshold of that name in the header.
 local function resolve(current, name, opts, where)
   if type(opts) ~= "string" then
-    return opts or {}
+    return arguments.options(("check '%s'"):format(name), opts, check_options, where)
   end
   local known = current.run.header.thresholds or {}
   if known[opts] then
@@ -124,10 +152,10 @@ function author.build(host)
       misuse(where, "check: expected the check's name first, got " .. type(name))
     end
     opts = resolve(current, name, opts, where)
-    validate(name, opts, where)
-    if plan.is_planned(value) then
+    if plan.is_planned(value) or value ~= value then -- not made, not a number: no value
       value = nil
     end
+    validate(name, opts, value, where)
     local run = current.run
     local verdict, threshold = judge(value, opts)
     local undetermined = plan.undetermined(run) or nil
@@ -180,7 +208,13 @@ function author.build(host)
   --- Shows text, rows or a table in the report.
   function api.show(value, opts)
     local current = context.need "show"
-    opts = opts or {}
+    local where = host.where()
+    opts = arguments.options("show", opts, { "title", "columns" }, where)
+    if type(value) == "function" then
+      misuse(where, "show: expected a text, rows or a table, got a function")
+    elseif opts.columns ~= nil and type(opts.columns) ~= "table" then
+      misuse(where, "show: columns: expected a list of names, got " .. type(opts.columns))
+    end
     journal.write(current.run, {
       type = "show",
       step = current.step.id,
@@ -208,16 +242,16 @@ function author.build(host)
   --- Offers, at the end of the run, what to play next.
   function api.suggest(playbook, params)
     local current = context.need "suggest"
-    local words = { "opsrun", "play", playbook, "-e", current.run.environment.name }
-    for name, value in pairs(params or {}) do
+    local words = { "opsrun", "play", text.shell_word(playbook), "-e", current.run.environment.name }
+    for name, value in ordered.pairs(params or {}) do
       words[#words + 1] = "-p"
-      words[#words + 1] = name .. "=" .. tostring(value)
+      words[#words + 1] = text.shell_word(name .. "=" .. table_text.value(value))
     end
     local list = current.run.suggestions
     list[#list + 1] = table.concat(words, " ")
   end
 
-  return api
+  return arguments.guard_all(api, host.where)
 end
 
 author.format = table_text.format
