@@ -40,8 +40,8 @@ static int style_code(const char *word, size_t len) {
   static const struct {
     const char *name;
     int code;
-  } styles[] = {{"bold", 1},   {"dim", 2},     {"italic", 3}, {"underline", 4}, {"reverse", 7},
-                {"black", 30}, {"red", 31},    {"green", 32}, {"yellow", 33},   {"blue", 34},
+  } styles[] = {{"bold", 1},   {"dim", 2},      {"italic", 3}, {"underline", 4}, {"reverse", 7},
+                {"black", 30}, {"red", 31},     {"green", 32}, {"yellow", 33},   {"blue", 34},
                 {"cyan", 36},  {"magenta", 35}, {"white", 37}};
   for (size_t i = 0; i < sizeof styles / sizeof *styles; i++)
     if (strlen(styles[i].name) == len && memcmp(styles[i].name, word, len) == 0)
@@ -175,10 +175,11 @@ static int write_all(int fd, const char *bytes, size_t len) {
 
 /* Told once, on the other stream, and never about a reader that went away: `| head` is a wish. */
 static void tell_failure(struct stream *s) {
-  if (s->told || s->fd != STDOUT_FILENO) return;
+  if (s->told || s->fd != STDOUT_FILENO || s->error == EPIPE) return;
   s->told = true;
   char text[200];
-  int len = snprintf(text, sizeof text, "opsrun: cannot write to 'stdout': %s\n", error_text(s->error));
+  int len =
+      snprintf(text, sizeof text, "opsrun: cannot write to 'stdout': %s\n", error_text(s->error));
   if (streams[TERM_ERR].failed) return;
   status_clear();
   write_all(STDERR_FILENO, text, (size_t)len);

@@ -119,7 +119,8 @@ static const char *finish(struct play *p, int *status) {
   static char result[256];
   size_t len = 0;
   ssize_t got;
-  while (len < sizeof result - 1 && (got = read(p->result, result + len, sizeof result - 1 - len)) > 0)
+  while (len < sizeof result - 1 &&
+         (got = read(p->result, result + len, sizeof result - 1 - len)) > 0)
     len += (size_t)got;
   result[len] = '\0';
   int code = 0;
@@ -184,7 +185,8 @@ static void check_asked_again(void) {
     type(&p, no_answer[i]);
     good = good && await(&p, "please type yes or no: ");
     type(&p, "no\n");
-    CHECK(good && strcmp(finish(&p, NULL), "number:0") == 0, "anything but a whole word is asked again");
+    CHECK(good && strcmp(finish(&p, NULL), "number:0") == 0,
+          "anything but a whole word is asked again");
     end(&p);
   }
 }
@@ -207,7 +209,8 @@ static void check_no_answer(void) {
   struct play p;
   start(&p, ask, &q);
   let_go(&p);
-  CHECK(strcmp(finish(&p, NULL), "failed:timeout") == 0 && echoes(&p), "nobody answers: a time-out");
+  CHECK(strcmp(finish(&p, NULL), "failed:timeout") == 0 && echoes(&p),
+        "nobody answers: a time-out");
   end(&p);
   q = (struct question){.kind = PROMPT_HIDDEN, .stop_on_signal = true};
   start(&p, ask, &q);
@@ -339,11 +342,13 @@ static void check_output(void) {
   let_go(&p);
   finish(&p, NULL);
   const char *screen = p.screen;
-  CHECK(strstr(screen, "working \\x1b[2J hard") != NULL, "the status line passes the filter, as one line");
+  CHECK(strstr(screen, "working \\x1b[2J hard") != NULL,
+        "the status line passes the filter, as one line");
   CHECK(strstr(screen, "\r\033[Ka line\r\n") != NULL, "and goes before anything else is written");
   CHECK(strstr(screen, "\033[1;31mloud\033[0m\r\n\033[1;31mvery\033[0m\r\n") != NULL,
         "a style ends at a line's end, and no status line breaks into a line");
-  CHECK(strstr(screen, "say ‹secret:S› now\r\n") != NULL, "a secret written in two parts is masked");
+  CHECK(strstr(screen, "say ‹secret:S› now\r\n") != NULL,
+        "a secret written in two parts is masked");
   CHECK(strstr(screen, "no split-") != NULL, "what masking held back is written at the end");
   end(&p);
 }
@@ -396,9 +401,8 @@ static void check_no_terminal(void) {
                "opsrun: cannot write to 'stdout': no space left on device\n"
                "opsrun: it's over\n  try again\n") == 0,
         "a stdout that cannot be written is told once, and the run goes on");
-  CHECK(strncmp(errors_of(write_much, "/dev/full", true),
-                "opsrun: cannot write to 'stdout': broken pipe\n", 46) == 0,
-        "so is a reader that went away");
+  CHECK(strcmp(errors_of(write_much, "/dev/full", true), "opsrun: it's over\n  try again\n") == 0,
+        "a reader that went away is a wish, not a failure");
   CHECK(strcmp(errors_of(ask_nobody, "/dev/null", false), "failed:eof") == 0,
         "without a terminal nobody is asked");
 }
