@@ -1,18 +1,19 @@
 /* JSON on the Lua stack. 64-bit integers stay exact both ways, integers stay integers, floats come
  * back as the same float. What the outside may rely on:
  *
- *   decode   object -> table; array -> table marked as one; null -> json.null (also in objects);
- *            an integer that fits 64 bits -> integer, any other number -> float (1e999 is an error);
- *            the last of two equal keys wins; bytes of strings are handed on as they came.
- *   encode   a table with text keys -> object, keys sorted; a sequence, or a table marked by
- *            json.array -> array (an absent element is null); the empty table -> object. Mixed keys
- *            and holes are errors, so are nan and inf. A float keeps a point (1.0). A value whose
- *            metatable has `__json` (a string, or a function of the value) is written as that.
- *            Bytes that are no UTF-8 become U+FFFD; with JSON_LOSSLESS \udc80 … \udcff, which
- *            decode with the same flag turns back into the bytes. So the output is always UTF-8.
- *            Controls and invisible characters are written as \uXXXX: the text passes the terminal
- *            filter unchanged.
- *   depth    64 both ways. */
+ * decode: object -> table; array -> table marked as one; null -> json.null (also in objects); an
+ * integer that fits 64 bits -> integer, any other number -> float (1e999 is an error); the last of
+ * two equal keys wins; bytes of strings are handed on as they came.
+ *
+ * encode: a table with text keys -> object, keys sorted; a sequence, or a table marked by
+ * json.array -> array (an absent element is null); the empty table -> object. Mixed keys and holes
+ * are errors, so are nan and inf. A float keeps a point (1.0). A value whose metatable has `__json`
+ * (a string, or a function of the value) is written as that. Bytes that are no UTF-8 become U+FFFD;
+ * with JSON_LOSSLESS \udc80 … \udcff, which decode with the same flag turns back into the bytes.
+ * So the output is always UTF-8. Controls and invisible characters are written as \uXXXX: the text
+ * passes the terminal filter unchanged.
+ *
+ * Both: at most 64 levels. */
 #ifndef OPSRUN_LUA_JSON_H
 #define OPSRUN_LUA_JSON_H
 

@@ -13,8 +13,8 @@ struct reader {
   lua_State *L;
   const char *start, *at, *end;
   unsigned flags;
-  int scratch;        /* stack index of the userdata below, 0 while there is none */
-  const char *wrong;  /* what is wrong at `at`, or NULL */
+  int scratch;       /* stack index of the userdata below, 0 while there is none */
+  const char *wrong; /* what is wrong at `at`, or NULL */
 };
 
 static bool fail(struct reader *r, const char *what) {
@@ -80,7 +80,8 @@ static char *read_unicode(struct reader *r, char *out) {
     r->at += 2;
     int low = read_hex4(r);
     if (low >= 0xDC00 && low <= 0xDFFF)
-      return put_utf8(out, 0x10000u + (((uint32_t)unit - 0xD800u) << 10) + ((uint32_t)low - 0xDC00u));
+      return put_utf8(out,
+                      0x10000u + (((uint32_t)unit - 0xD800u) << 10) + ((uint32_t)low - 0xDC00u));
     r->at = before;
   }
   if ((r->flags & JSON_LOSSLESS) != 0 && unit >= 0xDC80 && unit <= 0xDCFF) {

@@ -66,11 +66,13 @@ static void put_char(struct writer *w, char c) {
 }
 
 static void put_special(struct writer *w, unsigned char c) {
-  static const char names[] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+  static const char names[] = {
+      ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
   char text[8];
   int len;
   if (c == '"' || c == '\\') len = snprintf(text, sizeof text, "\\%c", c);
-  else if (c < sizeof names && names[c] != '\0') len = snprintf(text, sizeof text, "\\%c", names[c]);
+  else if (c < sizeof names && names[c] != '\0')
+    len = snprintf(text, sizeof text, "\\%c", names[c]);
   else if (c < 0x80) len = snprintf(text, sizeof text, "\\u%04x", c);
   else if ((w->flags & JSON_LOSSLESS) != 0) len = snprintf(text, sizeof text, "\\udc%02x", c);
   else len = snprintf(text, sizeof text, "\xEF\xBF\xBD");
@@ -87,9 +89,7 @@ static void put_hidden(struct writer *w, uint32_t code) {
   put(w, text, (size_t)len);
 }
 
-static bool is_plain(unsigned char c) {
-  return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
-}
+static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
 
 static void put_string(struct writer *w, const char *text, size_t len) {
   const unsigned char *p = (const unsigned char *)text, *end = p + len, *plain = p;
@@ -247,7 +247,8 @@ static bool put_table(struct writer *w, int idx, int depth) {
     }
   }
   if (numbers == 0 && !array) return put_object(w, idx, texts, depth);
-  if (texts > 0) return fail(w, "a table with both text keys and numbers cannot be written as JSON");
+  if (texts > 0)
+    return fail(w, "a table with both text keys and numbers cannot be written as JSON");
   /* A marked array may have holes, but not so many that they are most of it. */
   if ((size_t)highest != numbers && (!array || (size_t)highest / 8 > numbers + 8))
     return fail(w, "a list with holes cannot be written as JSON");
@@ -258,7 +259,8 @@ static bool put_value(struct writer *w, int idx, int depth) {
   lua_State *L = w->L;
   luaL_checkstack(L, 16, "json");
   int type = lua_type(L, idx);
-  if ((type == LUA_TTABLE || type == LUA_TUSERDATA) && luaL_getmetafield(L, idx, "__json") != LUA_TNIL) {
+  if ((type == LUA_TTABLE || type == LUA_TUSERDATA) &&
+      luaL_getmetafield(L, idx, "__json") != LUA_TNIL) {
     if (depth > 2 * JSON_DEPTH) return fail(w, "'__json' leads to '__json' without end");
     if (lua_type(L, -1) != LUA_TSTRING) {
       lua_pushvalue(L, idx);
@@ -287,7 +289,8 @@ static bool put_value(struct writer *w, int idx, int depth) {
         put(w, "null", 4);
         return true;
       }
-      snprintf(w->wrong, sizeof w->wrong, "a %.40s cannot be written as JSON", luaL_typename(L, idx));
+      snprintf(w->wrong, sizeof w->wrong, "a %.40s cannot be written as JSON",
+               luaL_typename(L, idx));
       return false;
   }
 }

@@ -4,12 +4,11 @@
  *   clock.monotonic() -> seconds    clock.wall() -> seconds since 1970 (float)
  *   clock.utc(seconds) -> "2026-11-21T03:12:07.123Z" | nil, err
  *   clock.fields(seconds [, zone]) -> {year month day hour min sec wday yday offset zone dst}
- *     | nil, err. wday 1 is Monday, yday 1 the first of January, offset in seconds east of UTC, zone
- *     the abbreviation. No zone: the system's. sec is whole, `frac` the rest
- *   clock.epoch({year month day [hour min sec]} [, zone]) -> seconds | nil, err. Fields beyond their
- *     range carry over (day 32). A time that a zone skips or has twice: the C library's choice
- *   clock.is_zone(name) -> boolean
- *   random.bytes(n) -> string       random.hex(n) -> 2n hex digits */
+ *     | nil, err. wday 1 is Monday, yday 1 the first of January, offset in seconds east of UTC,
+ * zone the abbreviation. No zone: the system's. sec is whole, `frac` the rest clock.epoch({year
+ * month day [hour min sec]} [, zone]) -> seconds | nil, err. Fields beyond their range carry over
+ * (day 32). A time that a zone skips or has twice: the C library's choice clock.is_zone(name) ->
+ * boolean random.bytes(n) -> string       random.hex(n) -> 2n hex digits */
 #include <errno.h>
 #include <lauxlib.h>
 #include <math.h>
@@ -199,10 +198,9 @@ static int l_is_zone(lua_State *L) {
 }
 
 int luaopen_host_clock(lua_State *L) {
-  static const luaL_Reg functions[] = {{"monotonic", l_monotonic}, {"wall", l_wall},
-                                       {"utc", l_utc},             {"fields", l_fields},
-                                       {"epoch", l_epoch},         {"is_zone", l_is_zone},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"monotonic", l_monotonic}, {"wall", l_wall},       {"utc", l_utc}, {"fields", l_fields},
+      {"epoch", l_epoch},         {"is_zone", l_is_zone}, {NULL, NULL}};
   claim_zone_variable();
   luaL_newlib(L, functions);
   return 1;

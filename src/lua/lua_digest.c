@@ -5,7 +5,6 @@
 
 #include "state.h"
 
-
 static int l_sha256(lua_State *L) {
   static const char digits[] = "0123456789abcdef";
   size_t len = 0;

@@ -17,6 +17,12 @@ static void push_owned(lua_State *L, char *text, size_t len) {
   free(text);
 }
 
+static void push_field(lua_State *L, const char *text, size_t len) {
+  size_t masked_len = 0;
+  char *masked = mask_field(text, len, &masked_len);
+  push_owned(L, masked, masked_len);
+}
+
 /* Replaces the value on the top of the stack by one without secrets, strings within tables too. */
 static void mask_value(lua_State *L) {
   size_t len = 0, masked_len = 0, hits = 0;
@@ -24,7 +30,7 @@ static void mask_value(lua_State *L) {
   int type = lua_type(L, -1);
   if (type == LUA_TSTRING) {
     const char *text = lua_tolstring(L, -1, &len);
-    push_owned(L, mask_field(text, len, &masked_len), masked_len);
+    push_field(L, text, len);
     lua_replace(L, -2);
   } else if (type == LUA_TNUMBER) {
     const char *text = luaL_tolstring(L, -1, &len);
@@ -81,9 +87,9 @@ static int l_apply(lua_State *L) {
 }
 
 static int l_field(lua_State *L) {
-  size_t len = 0, masked_len = 0;
+  size_t len = 0;
   const char *text = luaL_checklstring(L, 1, &len);
-  push_owned(L, mask_field(text, len, &masked_len), masked_len);
+  push_field(L, text, len);
   return 1;
 }
 

@@ -1,25 +1,25 @@
 /* The library host.store: durable runs, over struct store_api.
  *
- *   store.home() -> path                      store.list() -> {id, …} oldest first | nil, err
- *   store.create(id) -> run | nil, err        err.code "exists" when the id is taken
+ *   store.home() -> path                    store.list() -> {id, …} oldest first | nil, err
+ *   store.create(id) -> run | nil, err      err.code "exists" when the id is taken
  *   store.open(id, "read" | "append") -> run, notice | nil, err
- *                     err.code "missing", "locked" (err.holder), "damaged" (err.line, err.offset);
- *                     notice: what was cut off the end of a journal that a crash left torn
- *   store.holder(id) -> {pid, host, since, note} | nil        who writes this run now
- *   store.lock(name [, note]) -> lock | nil, holder, err      lock:release(); ends with the process
+ *       err.code "missing", "locked" (err.holder), "damaged" (err.line, err.offset); notice: what
+ *       was cut off the end of a journal that a crash left torn
+ *   store.holder(id) -> {pid, host, since, note} | nil       who writes this run now
+ *   store.lock(name [, note]) -> lock | nil, holder, err     lock:release(); ends with the process
  *
- *   run:append(json_object [, sync]) -> true | nil, err       the store adds n, t, prev and sum
- *   run:reserve(bytes) -> true | nil, err     room on disk for what must be writable later
- *   run:sync() -> true | nil, err             after a failed write or sync all fail with that error
+ *   run:append(json_object [, sync]) -> true | nil, err      the store adds n, t, prev and sum
+ *   run:reserve(bytes) -> true | nil, err   room on disk for what must be writable later
+ *   run:sync() -> true | nil, err           after a failed write or sync all fail with that error
  *   run:read() -> {{n, t, text}, …}, notice | nil, err
- *   run:dir() -> path       run:close()
- *   run:artifact(name, text) -> path | nil, err               replaced whole if it is there
- *   run:blob(text) -> digest | nil, err       err.code "secret" when it holds one: bytes are kept as
- *                                             they are or not at all
+ *   run:dir() -> path                       run:close()
+ *   run:artifact(name, text) -> path | nil, err              replaced whole if it is there
+ *   run:blob(text) -> digest | nil, err     err.code "secret" when it holds one: bytes are kept as
+ *                                           they are or not at all
  *   run:fetch(digest) -> text | nil, err
  *
- * Errors are {message, code, outcome}. What is appended or made an artifact passes the masking writer
- * first. */
+ * Errors are {message, code, outcome}. What is appended or made an artifact passes the masking
+ * writer first. */
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,15 +306,21 @@ static void make_type(lua_State *L, const char *name, const luaL_Reg *methods) {
 }
 
 int luaopen_host_store(lua_State *L) {
-  static const luaL_Reg run_methods[] = {
-      {"append", run_append}, {"reserve", run_reserve},   {"sync", run_sync},
-      {"read", run_read},     {"artifact", run_artifact}, {"blob", run_blob},
-      {"fetch", run_fetch},   {"dir", run_dir},           {"close", run_close},
-      {"__gc", run_close},    {NULL, NULL}};
+  static const luaL_Reg run_methods[] = {{"append", run_append},
+                                         {"reserve", run_reserve},
+                                         {"sync", run_sync},
+                                         {"read", run_read},
+                                         {"artifact", run_artifact},
+                                         {"blob", run_blob},
+                                         {"fetch", run_fetch},
+                                         {"dir", run_dir},
+                                         {"close", run_close},
+                                         {"__gc", run_close},
+                                         {NULL, NULL}};
   static const luaL_Reg lock_methods[] = {
       {"release", lock_release}, {"__gc", lock_release}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"home", l_home},     {"list", l_list}, {"create", l_create},
-                                       {"open", l_open},     {"lock", l_lock}, {"holder", l_holder},
+  static const luaL_Reg functions[] = {{"home", l_home}, {"list", l_list}, {"create", l_create},
+                                       {"open", l_open}, {"lock", l_lock}, {"holder", l_holder},
                                        {NULL, NULL}};
   make_type(L, RUN_TYPE, run_methods);
   make_type(L, LOCK_TYPE, lock_methods);

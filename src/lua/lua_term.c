@@ -1,22 +1,24 @@
 /* The library host.term: the terminal, over src/term/.
  *
- *   term.out(text [, style])   term.err(text [, style])    styles: words of "bold dim italic underline
- *              reverse black red green yellow blue magenta cyan white"; text passes mask and filter
- *   term.message(kind, text [, hint])    kind "error", "warning", "note": to stderr
- *   term.is_terminal() -> boolean        stdin and stderr: is there a person to ask?
- *   term.shows("out" | "err") -> boolean does this stream end on a terminal?
- *   term.width() -> columns              term.height() -> lines
- *   term.set_colour("auto" | "always" | "never")     nil: auto
- *   term.colour("out" | "err") -> boolean
- *   term.status(text | nil)              the status line; only on a terminal
- *   term.display_width(text) -> columns as shown (CJK and emoji 2, combining marks 0, hidden ones as
- *              the filter shows them)
- *   term.shown(text) -> text             as the filter shows it
- *   term.ask{kind=, prompt=, timeout=seconds, count=} -> answer | nil, err    suspends. What was typed
- *              ahead is thrown away, then `prompt` is written. kind "yesno" -> true | false; "line" -> text; "hidden" -> text
- *              (make it a secret at once); "choice" (count = n) -> 1 … n
- *              err.code: "eof", "timeout", "cancelled", "busy": none of them is an answer
- *   term.flush()                         writes what masking holds back */
+ *   out(text [, style])   err(text [, style])
+ *       text passes mask and filter; a style is words of "bold dim italic underline reverse black
+ *       red green yellow blue magenta cyan white"
+ *   message(kind, text [, hint])         kind "error", "warning", "note": to stderr
+ *   is_terminal() -> boolean             stdin and stderr: is there a person to ask?
+ *   shows("out" | "err") -> boolean      does this stream end on a terminal?
+ *   width() -> columns                   height() -> lines
+ *   set_colour("auto" | "always" | "never")     nil: auto
+ *   colour("out" | "err") -> boolean
+ *   status(text | nil)                   the status line; only on a terminal
+ *   display_width(text) -> columns       as shown: CJK and emoji 2, combining marks 0, hidden
+ *                                        characters as long as the filter shows them
+ *   shown(text) -> text                  as the filter shows it
+ *   ask{kind=, prompt=, timeout=seconds, count=} -> answer | nil, err
+ *       suspends. What was typed ahead is thrown away, then `prompt` is written in bold. kind
+ *       "yesno" -> true | false; "line" -> text; "hidden" -> text (make it a secret at once);
+ *       "choice" (count = n) -> 1 … n. err.code "eof", "timeout", "cancelled", "busy": none of
+ *       them is an answer
+ *   flush()                              writes what masking holds back */
 #include <lauxlib.h>
 #include <math.h>
 #include <string.h>
@@ -78,7 +80,8 @@ static int l_shows(lua_State *L) {
 
 static int l_colour(lua_State *L) {
   static const char *const names[] = {"out", "err", NULL};
-  lua_pushboolean(L, term_has_colour(luaL_checkoption(L, 1, "out", names) == 0 ? TERM_OUT : TERM_ERR));
+  lua_pushboolean(L,
+                  term_has_colour(luaL_checkoption(L, 1, "out", names) == 0 ? TERM_OUT : TERM_ERR));
   return 1;
 }
 
@@ -132,7 +135,8 @@ static int push_answer(lua_State *L, struct op *op) {
 
 static int l_ask(lua_State *L) {
   static const char *const names[] = {"yesno", "line", "hidden", "choice"};
-  static const enum prompt_kind kinds[] = {PROMPT_YES_NO, PROMPT_LINE, PROMPT_HIDDEN, PROMPT_CHOICE};
+  static const enum prompt_kind kinds[] = {PROMPT_YES_NO, PROMPT_LINE, PROMPT_HIDDEN,
+                                           PROMPT_CHOICE};
   luaL_checktype(L, 1, LUA_TTABLE);
   const char *name = util_field_string(L, 1, "kind", NULL);
   size_t kind = 0;

@@ -44,16 +44,17 @@ static int l_gc(lua_State *L) {
 }
 
 static int l_concat(lua_State *L) {
-  return luaL_error(L, "a secret cannot be joined with text: hand it whole to 'bearer', a header, a "
-                       "connection or a process environment");
+  return luaL_error(L,
+                    "a secret cannot be joined with text: hand it whole to 'bearer', a header, a "
+                    "connection or a process environment");
 }
 
 static int l_length(lua_State *L) { return luaL_error(L, "a secret does not tell its length"); }
 
 static void push_metatable(lua_State *L) {
-  static const luaL_Reg methods[] = {{"__tostring", l_tostring}, {"__json", l_tostring},
-                                     {"__gc", l_gc},             {"__concat", l_concat},
-                                     {"__len", l_length},        {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"__tostring", l_tostring}, {"__json", l_tostring}, {"__gc", l_gc},
+      {"__concat", l_concat},     {"__len", l_length},    {NULL, NULL}};
   if (!luaL_newmetatable(L, SECRET_TYPE)) return;
   luaL_setfuncs(L, methods, 0);
   lua_pushliteral(L, "secret");
@@ -62,7 +63,8 @@ static void push_metatable(lua_State *L) {
 
 /* Registers with the masking writer first: a secret that cannot be masked does not come to be.
    Pushes it, or nil and a reason. */
-static int push_secret(lua_State *L, const char *name, const char *value, size_t len, bool short_ok) {
+static int push_secret(lua_State *L, const char *name, const char *value, size_t len,
+                       bool short_ok) {
   char why[256];
   if (mask_add(name, value, len, short_ok ? MASK_ALLOW_SHORT : MASK_PLAIN, why, sizeof why) != 0) {
     lua_pushnil(L);

@@ -1,10 +1,10 @@
-/* Durable runs: a folder a run, an append-only journal in it, blobs, artifacts, locks. The store does
- * not know what a record means: it numbers, stamps, chains and checks lines.
+/* Durable runs: a folder a run, an append-only journal in it, blobs, artifacts, locks. The store
+ * does not know what a record means: it numbers, stamps, chains and checks lines.
  *
  * A journal line is {"n":N,"t":"2026-11-21T03:12:07.123Z","prev":"HEX", … ,"sum":"HEX"} and a line
- * feed. `prev` is the SHA-256 of the line before without its line feed (64 zeros in the first line);
- * `sum` the first 16 digits of the SHA-256 of this line's bytes before `,"sum"`: so the last line
- * proves itself too.
+ * feed. `prev` is the SHA-256 of the line before without its line feed (64 zeros in the first
+ * line); `sum` the first 16 digits of the SHA-256 of this line's bytes before `,"sum"`: so the last
+ * line proves itself too.
  *
  * Everything here blocks on the calling thread, on purpose: one thread does all journal I/O. */
 #ifndef OPSRUN_STORE_H
@@ -45,9 +45,9 @@ struct store_lines {
   char *bytes; /* owned */
   struct store_line *lines;
   size_t count;
-  size_t good_bytes;  /* length of what the lines cover */
-  size_t torn_bytes;  /* what was dropped behind them, 0 when nothing */
-  char last[65];      /* what the next line's `prev` is */
+  size_t good_bytes; /* length of what the lines cover */
+  size_t torn_bytes; /* what was dropped behind them, 0 when nothing */
+  char last[65];     /* what the next line's `prev` is */
 };
 
 struct store_run;
@@ -68,15 +68,15 @@ struct store_api {
   /* A new run, locked by us. "exists" when the id is taken. */
   struct store_run *(*create)(const char *id, struct store_error *error);
 
-  /* An existing one. To append: locked by us ("locked", holder in *holder, may be NULL), its journal
-     checked first, a torn tail cut off (then *torn is its length; may be NULL). */
+  /* An existing one. To append: locked by us ("locked", holder in *holder, may be NULL), its
+     journal checked first, a torn tail cut off (then *torn is its length; may be NULL). */
   struct store_run *(*open)(const char *id, enum store_mode mode, struct store_holder *holder,
                             size_t *torn, struct store_error *error);
   void (*close)(struct store_run *run);
   const char *(*dir)(const struct store_run *run);
 
-  /* Room for so many bytes of journal from now on, so that a full disk shows itself before an effect
-     rather than behind it. */
+  /* Room for so many bytes of journal from now on, so that a full disk shows itself before an
+     effect rather than behind it. */
   int (*reserve)(struct store_run *run, size_t bytes, struct store_error *error);
 
   /* One line from a JSON object, e.g. {"type":"note"}. One write. After a failed write or sync the

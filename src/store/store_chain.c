@@ -44,8 +44,8 @@ int store_compose(uint64_t n, const char *prev, const char *object, size_t len, 
   size_t room = len + 256;
   char *out = malloc(room);
   if (out == NULL) return -1;
-  int head = snprintf(out, room, "{\"n\":%llu,\"t\":\"%s\",\"prev\":\"%s\"", (unsigned long long)n, when,
-                      n == 1 ? no_line : prev);
+  int head = snprintf(out, room, "{\"n\":%llu,\"t\":\"%s\",\"prev\":\"%s\"", (unsigned long long)n,
+                      when, n == 1 ? no_line : prev);
   size_t used = (size_t)head;
   if (len > 2) {
     out[used++] = ',';

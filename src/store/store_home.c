@@ -84,8 +84,8 @@ static int check_owner(int fd, const char *path, struct store_error *error) {
   if (st.st_uid != 0 && st.st_uid != geteuid() && !is_shared(store_home()))
     return store_fail(error, "denied", "cannot use '%s': it belongs to another user", path);
   if ((st.st_mode & S_IWOTH) != 0)
-    return store_fail(error, "denied", "cannot use '%s': everybody may write there, try 'chmod o-w'",
-                      path);
+    return store_fail(error, "denied",
+                      "cannot use '%s': everybody may write there, try 'chmod o-w'", path);
   return 0;
 }
 

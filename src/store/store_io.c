@@ -25,10 +25,14 @@ int store_fail(struct store_error *error, const char *code, const char *fmt, ...
 
 static const char *code_of(int number) {
   switch (number) {
-    case ENOENT: case ENOTDIR: return "missing";
+    case ENOENT:
+    case ENOTDIR: return "missing";
     case EEXIST: return "exists";
-    case EACCES: case EPERM: case EROFS: return "denied";
-    case ENOSPC: case EDQUOT: return "space";
+    case EACCES:
+    case EPERM:
+    case EROFS: return "denied";
+    case ENOSPC:
+    case EDQUOT: return "space";
     case ENOMEM: return "memory";
     default: return "io";
   }

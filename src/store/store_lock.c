@@ -29,7 +29,8 @@ static void write_holder(int fd, const char *note) {
                      note != NULL ? note : "");
   /* Only for the reader's eyes: the lock holds without it, on a full disk too. */
   if (ftruncate(fd, 0) == 0 && len > 0) {
-    ssize_t ignored = pwrite(fd, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1, 0);
+    ssize_t ignored =
+        pwrite(fd, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1, 0);
     (void)ignored;
   }
 }
@@ -59,7 +60,8 @@ static void read_holder(int fd, struct store_holder *holder) {
 }
 
 static int refuse(const char *shown, const struct store_holder *holder, struct store_error *error) {
-  if (holder->pid == 0) return store_fail(error, "locked", "'%s' is held by another process", shown);
+  if (holder->pid == 0)
+    return store_fail(error, "locked", "'%s' is held by another process", shown);
   return store_fail(error, "locked", "'%s' is held by process %ld on %s since %s%s%s", shown,
                     (long)holder->pid, holder->host, holder->since,
                     holder->note[0] != '\0' ? ", run " : "", holder->note);

@@ -79,8 +79,9 @@ static int make_folder(struct store_run *run, int runs, struct store_error *erro
   if (run->dir < 0) return store_fail_errno(error, errno, "open", run->dir_path);
   run->lock = store_lock_at(run->dir, "lock", run->id, run->id, NULL, error);
   if (run->lock < 0) return -1;
-  run->journal = openat(run->dir, "journal", O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-                        store_file_mode());
+  run->journal =
+      openat(run->dir, "journal", O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+             store_file_mode());
   if (run->journal < 0) return store_fail_errno(error, errno, "make", run->journal_path);
   if (shared && fchmod(run->journal, store_file_mode()) != 0)
     return store_fail_errno(error, errno, "share", run->journal_path);
@@ -127,7 +128,8 @@ static int prepare_append(struct store_run *run, struct store_holder *holder, si
   if (torn != NULL) *torn = dropped;
   run->journal = openat(run->dir, "journal", O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
   if (run->journal < 0) return store_fail_errno(error, errno, "open", run->journal_path);
-  if (dropped > 0 && (ftruncate(run->journal, run->size) != 0 || store_calls.fsync(run->journal) != 0))
+  if (dropped > 0 &&
+      (ftruncate(run->journal, run->size) != 0 || store_calls.fsync(run->journal) != 0))
     return store_fail_errno(error, errno, "mend", run->journal_path);
   return 0;
 }
@@ -151,8 +153,8 @@ static struct store_run *run_open(const char *id, enum store_mode mode, struct s
 
 static const char *run_dir(const struct store_run *run) { return run->dir_path; }
 
-/* The first failure stays: a later sync that succeeds would only mean that the system forgot what it
-   could not write. */
+/* The first failure stays: a later sync that succeeds would only mean that the system forgot what
+   it could not write. */
 static int break_run(struct store_run *run, struct store_error *error) {
   run->broken = *error;
   close_fd(&run->journal);
@@ -169,7 +171,8 @@ static int usable(struct store_run *run, struct store_error *error) {
   return 0;
 }
 
-/* Returns 0 or an errno value. File systems without it answer EOPNOTSUPP: then nothing is promised. */
+/* Returns 0 or an errno value. File systems without it answer EOPNOTSUPP: then nothing is promised.
+ */
 static int ensure_room(struct store_run *run, off_t until) {
   if (until <= run->reserved) return 0;
   off_t goal = until + RESERVE_STEP - until % RESERVE_STEP;
@@ -200,8 +203,8 @@ static int run_append(struct store_run *run, const char *object, size_t len, boo
   if (usable(run, error) != 0) return -1;
   char *line, digest[65];
   size_t line_len;
-  if (len > STORE_LINE_MAX || store_compose(run->count + 1, run->last, object, len, &line, &line_len,
-                                            digest) != 0)
+  if (len > STORE_LINE_MAX ||
+      store_compose(run->count + 1, run->last, object, len, &line, &line_len, digest) != 0)
     return store_fail(error, "io", "a record for '%s' is no JSON object of one line and 64 MiB",
                       run->journal_path);
   int number = store_write_all(run->journal, line, line_len);
@@ -224,7 +227,8 @@ static int write_whole(int dir, const char *name, const char *bytes, size_t len)
   int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return errno;
   int number = store_write_all(fd, bytes, len);
-  if (number == 0 && store_file_mode() != 0600 && fchmod(fd, store_file_mode()) != 0) number = errno;
+  if (number == 0 && store_file_mode() != 0600 && fchmod(fd, store_file_mode()) != 0)
+    number = errno;
   if (number == 0 && store_calls.fsync(fd) != 0) number = errno;
   if (close(fd) != 0 && number == 0) number = errno;
   if (number == 0 && renameat(dir, temporary, dir, name) != 0) number = errno;

@@ -55,7 +55,8 @@ int utf8_next(const unsigned char *p, size_t left, uint32_t *code) {
 
 static void show_byte(unsigned char c, filter_sink sink, void *context) {
   char text[8];
-  int len = c == '\r' ? snprintf(text, sizeof text, "\\r") : snprintf(text, sizeof text, "\\x%02x", c);
+  int len =
+      c == '\r' ? snprintf(text, sizeof text, "\\r") : snprintf(text, sizeof text, "\\x%02x", c);
   sink(context, text, (size_t)len);
 }
 
@@ -79,9 +80,7 @@ static size_t step(const unsigned char *p, size_t left, filter_sink sink, void *
   return (size_t)n;
 }
 
-static bool is_plain(unsigned char c) {
-  return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t';
-}
+static bool is_plain(unsigned char c) { return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t'; }
 
 void filter_feed(struct filter *f, const char *text, size_t len, filter_sink sink, void *context) {
   const unsigned char *p = (const unsigned char *)text, *end = p + len;

@@ -2,8 +2,8 @@
  * printable, well-formed UTF-8, line feed and tab. What does not is shown:
  *   \r           carriage return
  *   \x1b         other control bytes, and bytes that are no UTF-8
- *   \u{202e}     C1 controls, the 12 bidirectional controls, characters without width, tags, line and
- *                paragraph separators, fillers, non-characters */
+ *   \u{202e}     C1 controls, the 12 bidirectional controls, characters without width, tags, line
+ * and paragraph separators, fillers, non-characters */
 #ifndef OPSRUN_TERM_FILTER_H
 #define OPSRUN_TERM_FILTER_H
 

@@ -35,7 +35,8 @@ static int refuse(char *why, size_t why_size, const char *name, const char *reas
 static bool is_known(const char *name, const char *value, size_t len) {
   for (size_t i = 0; i < registry.count; i++) {
     const struct secret *s = &registry.secrets[i];
-    if (s->len == len && memcmp(s->value, value, len) == 0 && strcmp(s->name, name) == 0) return true;
+    if (s->len == len && memcmp(s->value, value, len) == 0 && strcmp(s->name, name) == 0)
+      return true;
   }
   return false;
 }
@@ -45,8 +46,9 @@ int mask_add(const char *name, const char *value, size_t len, unsigned flags, ch
   if (len == 0) return refuse(why, why_size, name, "is empty");
   if (len > MASK_VALUE_MAX) return refuse(why, why_size, name, "is longer than 64 KiB");
   if (len < MASK_MIN && (flags & MASK_ALLOW_SHORT) == 0)
-    return refuse(why, why_size, name,
-                  "has fewer than 8 bytes: too short to be masked without masking half of the text");
+    return refuse(
+        why, why_size, name,
+        "has fewer than 8 bytes: too short to be masked without masking half of the text");
   if (is_known(name, value, len)) return 0;
   struct secret s = {.len = len, .whole_field = len < MASK_MIN};
   struct secret *grown = realloc(registry.secrets, (registry.count + 1) * sizeof *grown);

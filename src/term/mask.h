@@ -22,7 +22,7 @@ size_t mask_count(void);
 const char *mask_name(size_t index);
 
 /* The text with every secret masked, NUL-terminated, to be freed by the caller; its length in
-   *out_len and how many places were masked in *hits (either may be NULL). NULL: out of memory. */
+ *out_len and how many places were masked in *hits (either may be NULL). NULL: out of memory. */
 char *mask_text(const char *text, size_t len, size_t *out_len, size_t *hits);
 
 /* The same for a text that is one whole value: a short secret that fills it is masked too. */

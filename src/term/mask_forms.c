@@ -51,7 +51,7 @@ static bool base64_stable(const char *value, size_t len, unsigned shift, const c
     for (unsigned b = 0; b < 6; b++) {
       size_t bit = i * 6 + b - shift * 8;
       unsigned char byte = (unsigned char)value[bit / 8];
-      bits = (bits << 1) | ((byte >> (7 - bit % 8)) & 1u);
+      bits = (bits << 1) | (((unsigned)byte >> (7 - bit % 8)) & 1u);
     }
     t->data[t->len++] = alphabet[bits];
   }
@@ -59,7 +59,8 @@ static bool base64_stable(const char *value, size_t len, unsigned shift, const c
 }
 
 /* Encoders wrap at 64 (PEM) or 76 (MIME) characters: each line is a form of its own. */
-static bool base64_lines(const char *value, size_t len, size_t width, const struct form_sink *sink) {
+static bool base64_lines(const char *value, size_t len, size_t width,
+                         const struct form_sink *sink) {
   struct text whole;
   if (!base64_stable(value, len, 0, base64_std, &whole)) return false;
   bool good = true;
@@ -193,16 +194,13 @@ static size_t shell_byte(unsigned char c, char *out, int variant) {
   switch (variant) {
     case 0: return c == '\'' ? literal(out, "'\\''") : same(c, out);
     case 1: return c == '\'' ? literal(out, "'\"'\"'") : same(c, out);
-    case 2:
-      return c != '\0' && strchr("\\$`\"!", c) != NULL ? print(out, "\\%c", c) : same(c, out);
-    case 3:
-      return c != '\0' && strchr("\\$`\"", c) != NULL ? print(out, "\\%c", c) : same(c, out);
+    case 2: return c != '\0' && strchr("\\$`\"!", c) != NULL ? print(out, "\\%c", c) : same(c, out);
+    case 3: return c != '\0' && strchr("\\$`\"", c) != NULL ? print(out, "\\%c", c) : same(c, out);
     case 4: /* bash printf %q */
       if (is_alnum(c) || c >= 0x80 || (c != '\0' && strchr("_-./:=@%+", c) != NULL))
         return same(c, out);
       return print(out, "\\%c", c);
-    default: /* shlex and make: $$ */
-      return c == '$' ? literal(out, "$$") : same(c, out);
+    default: /* shlex and make: $$ */ return c == '$' ? literal(out, "$$") : same(c, out);
   }
 }
 
@@ -230,8 +228,7 @@ static bool escaped(const char *value, size_t len, escape how, int variant,
                     const struct form_sink *sink) {
   struct text t;
   if (len > SIZE_MAX / ESCAPE_MAX - 1 || !open_text(&t, len * ESCAPE_MAX)) return false;
-  for (size_t i = 0; i < len; i++)
-    t.len += how((unsigned char)value[i], t.data + t.len, variant);
+  for (size_t i = 0; i < len; i++) t.len += how((unsigned char)value[i], t.data + t.len, variant);
   return hand_on(sink, &t);
 }
 
@@ -328,8 +325,8 @@ static bool text_forms(const char *value, size_t len, const struct form_sink *si
   if (len < sink->shortest) return true;
   return sink->take(sink->context, value, len) && forms_json_string(value, len, sink) &&
          escaped_all(value, len, percent, 10, sink) && escaped_all(value, len, xml_byte, 6, sink) &&
-         escaped_all(value, len, sql_byte, 4, sink) && escaped_all(value, len, shell_byte, 6, sink) &&
-         escaped_all(value, len, c_byte, 20, sink);
+         escaped_all(value, len, sql_byte, 4, sink) &&
+         escaped_all(value, len, shell_byte, 6, sink) && escaped_all(value, len, c_byte, 20, sink);
 }
 
 static bool take_leaf(void *context, const char *value, size_t len) {

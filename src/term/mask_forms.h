@@ -13,8 +13,8 @@ struct form_sink {
 };
 
 /* Hands every form of the value to the sink: raw, trimmed, base64 at three shifts in both alphabets
-   (and wrapped), hex, percent and form encoding, JSON, XML, SQL, shell, C, line ends, the lines of a
-   multi-line value, the secret leaves of a URL or connection string. Duplicates are possible.
+   (and wrapped), hex, percent and form encoding, JSON, XML, SQL, shell, C, line ends, the lines of
+   a multi-line value, the secret leaves of a URL or connection string. Duplicates are possible.
    Returns false when out of memory. */
 bool forms_of(const char *value, size_t len, const struct form_sink *sink);
 

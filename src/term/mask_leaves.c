@@ -85,8 +85,9 @@ static bool other_line_ends(const char *value, size_t len, const struct form_sin
 }
 
 static bool is_secret_word(const char *text, size_t len) {
-  static const char *const words[] = {"password", "passwd", "pwd",    "pass", "token",  "secret",
-                                      "apikey",   "key",    "signature", "sig",  "auth", "credential"};
+  static const char *const words[] = {"password",  "passwd", "pwd",    "pass",
+                                      "token",     "secret", "apikey", "key",
+                                      "signature", "sig",    "auth",   "credential"};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     size_t size = strlen(words[i]);
     if (len >= size && strncasecmp(text + len - size, words[i], size) == 0) return true;

@@ -9,12 +9,12 @@ enum { GROUP = 3, WINDOW_MAX = 8, SLOTS = 1 << 16 };
 struct matcher {
   struct pattern *patterns; /* sorted by text, so that prefixes are found by bisection */
   size_t count;
-  size_t window;              /* how many first bytes of a pattern the tables know */
+  size_t window; /* how many first bytes of a pattern the tables know */
   size_t longest;
-  uint8_t shift[SLOTS];       /* how far the window may move; 0: a pattern may end its window here */
-  uint32_t head[SLOTS];       /* pattern number + 1, longest first */
+  uint8_t shift[SLOTS]; /* how far the window may move; 0: a pattern may end its window here */
+  uint32_t head[SLOTS]; /* pattern number + 1, longest first */
   uint32_t *next;
-  uint8_t pairs[SLOTS / 8];   /* bit set: a pattern begins with these two bytes */
+  uint8_t pairs[SLOTS / 8]; /* bit set: a pattern begins with these two bytes */
 };
 
 static uint32_t slot_of(const unsigned char *p) {
@@ -48,8 +48,7 @@ static size_t drop_equal(struct pattern *patterns, size_t count) {
     if (kept > 0 && compare(patterns[kept - 1].text, patterns[kept - 1].len, patterns[i].text,
                             patterns[i].len) == 0)
       wipe(&patterns[i]);
-    else
-      patterns[kept++] = patterns[i];
+    else patterns[kept++] = patterns[i];
   }
   return kept;
 }
@@ -129,10 +128,12 @@ static bool goes_on(const struct matcher *m, const char *text, size_t len) {
   size_t low = 0, high = m->count; /* the first pattern that sorts behind the text */
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (compare(m->patterns[middle].text, m->patterns[middle].len, text, len) <= 0) low = middle + 1;
+    if (compare(m->patterns[middle].text, m->patterns[middle].len, text, len) <= 0)
+      low = middle + 1;
     else high = middle;
   }
-  return low < m->count && m->patterns[low].len > len && memcmp(m->patterns[low].text, text, len) == 0;
+  return low < m->count && m->patterns[low].len > len &&
+         memcmp(m->patterns[low].text, text, len) == 0;
 }
 
 size_t matcher_pending(const struct matcher *m, const char *text, size_t len) {

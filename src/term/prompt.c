@@ -91,13 +91,14 @@ static bool parse_choice(struct prompt *p, const char *word) {
   char *end;
   errno = 0;
   long number = strtol(word, &end, 10);
-  if (end == word || *end != '\0' || errno != 0 || number < 1 || number > (long)p->count) return false;
+  if (end == word || *end != '\0' || errno != 0 || number < 1 || number > (long)p->count)
+    return false;
   p->number = number;
   return true;
 }
 
-/* More input right behind the line was pasted, or came from a program that plays a person: no answer
-   to a question that lets something happen. */
+/* More input right behind the line was pasted, or came from a program that plays a person: no
+   answer to a question that lets something happen. */
 static bool is_pasted(void) {
   int waiting = 0;
   return ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting > 0;

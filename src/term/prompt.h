@@ -1,7 +1,7 @@
-/* Questions to the person at the terminal, as pending operations. What was typed before the question
- * never answers it: it is thrown away, then the question's last line is written, then the answer is
- * read. Off a terminal, at the end of input and on time-out there is no answer: the operation fails
- * with code "eof", "timeout" or "cancelled". */
+/* Questions to the person at the terminal, as pending operations. What was typed before the
+ * question never answers it: it is thrown away, then the question's last line is written, then the
+ * answer is read. Off a terminal, at the end of input and on time-out there is no answer: the
+ * operation fails with code "eof", "timeout" or "cancelled". */
 #ifndef OPSRUN_TERM_PROMPT_H
 #define OPSRUN_TERM_PROMPT_H
 
@@ -17,9 +17,9 @@ enum prompt_kind {
   PROMPT_CHOICE  /* a number from 1 to count; anything else is asked again */
 };
 
-/* Starts it. `question` (or NULL) is written once typed-ahead input is gone. timeout_ms 0: waits for ever; otherwise the operation fails by itself with "timeout".
-   count: for a choice. Never NULL for any reason but memory. One question at a time: a second one
-   fails with "busy". */
+/* Starts it. `question` (or NULL) is written once typed-ahead input is gone. timeout_ms 0: waits
+   for ever; otherwise the operation fails by itself with "timeout". count: for a choice. Never NULL
+   for any reason but memory. One question at a time: a second one fails with "busy". */
 struct op *prompt_start(enum prompt_kind kind, const char *question, size_t question_len,
                         unsigned count, uint64_t timeout_ms);
 

@@ -49,9 +49,9 @@ static void draw(void) {
   uint64_t seconds = (loop_now_ns() - since_ns) / 1000000000u;
   char elapsed[32] = "";
   if (seconds >= 60)
-    snprintf(elapsed, sizeof elapsed, "  %um%02us", (unsigned)(seconds / 60), (unsigned)(seconds % 60));
-  else if (seconds > 0)
-    snprintf(elapsed, sizeof elapsed, "  %us", (unsigned)seconds);
+    snprintf(elapsed, sizeof elapsed, "  %um%02us", (unsigned)(seconds / 60),
+             (unsigned)(seconds % 60));
+  else if (seconds > 0) snprintf(elapsed, sizeof elapsed, "  %us", (unsigned)seconds);
   int columns = term_width() - 2 - (int)strlen(elapsed); /* the last column stays free: no wrap */
   size_t len = fit(shown_text, shown_len, columns > 8 ? columns : 8);
   char line[TEXT_CAP + 96];
@@ -104,7 +104,8 @@ static void take(void *context, const char *text, size_t len) {
 
 void term_status(const char *text, size_t len) {
   const char *kind = getenv("TERM");
-  if (text == NULL || len == 0 || !term_is_terminal() || kind == NULL || strcmp(kind, "dumb") == 0) {
+  if (text == NULL || len == 0 || !term_is_terminal() || kind == NULL ||
+      strcmp(kind, "dumb") == 0) {
     status_clear();
     shown_len = 0;
     if (ticker != NULL) uv_timer_stop(ticker);

@@ -22,9 +22,10 @@ bool term_is_style(const char *style);
    line end. */
 void term_flush(void);
 
-/* A message of the program: "opsrun: text", the hint on a line of its own; kind "error", "warning" or
-   "note". */
-void term_message(const char *kind, const char *text, size_t len, const char *hint, size_t hint_len);
+/* A message of the program: "opsrun: text", the hint on a line of its own; kind "error", "warning"
+   or "note". */
+void term_message(const char *kind, const char *text, size_t len, const char *hint,
+                  size_t hint_len);
 
 /* Standard input and standard error are terminals: then there is a person to ask. */
 bool term_is_terminal(void);

@@ -56,8 +56,8 @@ static void catch_signals(void) {
   sigemptyset(&action.sa_mask);
   for (int i = 0; i < SIGNALS; i++) {
     caught[i] = sigaction(numbers[i], NULL, &old_actions[i]) == 0 &&
-                (old_actions[i].sa_flags & SA_SIGINFO) == 0 && old_actions[i].sa_handler == SIG_DFL &&
-                sigaction(numbers[i], &action, NULL) == 0;
+                (old_actions[i].sa_flags & SA_SIGINFO) == 0 &&
+                old_actions[i].sa_handler == SIG_DFL && sigaction(numbers[i], &action, NULL) == 0;
   }
 }
 

@@ -42,8 +42,7 @@ static bool streams_same(const char *text, size_t len, const char *want, size_t 
   out_len = 0;
   if (split == 0) /* byte by byte */
     for (size_t i = 0; i < len; i++) mask_stream_feed(&stream, text + i, 1);
-  else
-    mask_stream_feed(&stream, text, split);
+  else mask_stream_feed(&stream, text, split);
   if (split > 0) mask_stream_feed(&stream, text + split, len - split);
   mask_stream_flush(&stream);
   mask_stream_close(&stream);
@@ -121,23 +120,27 @@ static void check_rules(void) {
   CHECK(mask_add("E", "", 0, MASK_ALLOW_SHORT, why, sizeof why) == -1, "an empty one always");
   CHECK(becomes("no secrets yet", "no secrets yet"), "without secrets a text stays");
   add("PIN", "1", MASK_ALLOW_SHORT);
-  CHECK(becomes("{\"pin\":\"1\",\"n\":1,\"m\":\"11\"}", "{\"pin\":\"‹secret:PIN›\",\"n\":1,\"m\":\"11\"}"),
+  CHECK(becomes("{\"pin\":\"1\",\"n\":1,\"m\":\"11\"}",
+                "{\"pin\":\"‹secret:PIN›\",\"n\":1,\"m\":\"11\"}"),
         "a short secret is masked where it is a whole field");
   char *field = mask_field("1", 1, NULL);
   CHECK(field != NULL && strcmp(field, "‹secret:PIN›") == 0, "and as a whole value");
   free(field);
   add("A", "first-secret", 0);
   add("B", "secret-and-more", 0);
-  CHECK(becomes("x first-secret-and-more y", "x ‹secret:A› y"), "overlapping secrets leave no tail");
+  CHECK(becomes("x first-secret-and-more y", "x ‹secret:A› y"),
+        "overlapping secrets leave no tail");
   CHECK(becomes("first-secretfirst-secret", "‹secret:A›‹secret:A›"), "neighbours are told apart");
   add("LONG", "first-secret-of-all", 0);
   CHECK(becomes("first-secret-of-all", "‹secret:LONG›"), "the longest wins");
-  CHECK(becomes("first-secret-of-al", "‹secret:A›-of-al"), "the shorter one counts when the longer breaks off");
+  CHECK(becomes("first-secret-of-al", "‹secret:A›-of-al"),
+        "the shorter one counts when the longer breaks off");
   CHECK(becomes("\"first-secre\"", "\"first-secre\""), "a part is no secret");
   add("R", "aaaaaaaa", 0);
   CHECK(becomes("aaaaaaaaaaaaaaaaaaaaaaa.", "‹secret:R›."), "a run of one character is one place");
   mask_clear();
-  CHECK(mask_count() == 0 && becomes("first-secret", "first-secret"), "after clear nothing is known");
+  CHECK(mask_count() == 0 && becomes("first-secret", "first-secret"),
+        "after clear nothing is known");
 }
 
 static double seconds(void) {

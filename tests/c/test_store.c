@@ -66,7 +66,8 @@ static void check_round_trip(void) {
         "all records are read back");
   CHECK(memmem(lines.lines[1].text, lines.lines[1].len, "\"text\":\"record 1 -\"", 18) != NULL,
         "with their text");
-  CHECK(strncmp(lines.lines[0].text, "{\"n\":1,\"t\":\"20", 14) == 0 && lines.lines[0].time[23] == 'Z',
+  CHECK(strncmp(lines.lines[0].text, "{\"n\":1,\"t\":\"20", 14) == 0 &&
+            lines.lines[0].time[23] == 'Z',
         "numbered and stamped");
   store->free_lines(&lines);
   CHECK(append(run, "{\"a\":\n1}", false) == -1, "a record of two lines is refused");
@@ -238,7 +239,8 @@ static void check_failed_write(void) {
 static bool is_written_whole(struct store_run *run, const char *name, const char *want) {
   char *bytes = NULL;
   size_t len = 0;
-  bool good = store->get(run, "artifacts", name, &bytes, &len, &error) == 0 && strcmp(bytes, want) == 0;
+  bool good =
+      store->get(run, "artifacts", name, &bytes, &len, &error) == 0 && strcmp(bytes, want) == 0;
   free(bytes);
   return good;
 }
@@ -254,7 +256,8 @@ static void check_artifacts(void) {
   struct store_run *run = make("0005-art", 1);
   CHECK(put(run, "sizes.csv", "old") == 0 && is_written_whole(run, "sizes.csv", "old"),
         "an artifact is written");
-  CHECK(put(run, "sizes.csv", "new") == 0 && is_written_whole(run, "sizes.csv", "new"), "and replaced");
+  CHECK(put(run, "sizes.csv", "new") == 0 && is_written_whole(run, "sizes.csv", "new"),
+        "and replaced");
   store_calls.write = bad_write;
   fail_at = 1;
   calls = 0;
@@ -315,7 +318,8 @@ static void check_reserved(void) {
   while (write(fd, zeros, sizeof zeros) > 0) continue;
   close(fd);
   int written = 0;
-  while (written < 100 && append(run, "{\"type\":\"effect.end\",\"outcome\":\"done\"}", true) == 0) written++;
+  while (written < 100 && append(run, "{\"type\":\"effect.end\",\"outcome\":\"done\"}", true) == 0)
+    written++;
   CHECK(written >= 80, "and is still there when the rest of the disk is full");
   store->close(run);
   setenv("OPSRUN_HOME", home, 1);
@@ -375,7 +379,8 @@ static void check_race(void) {
     wins += word == 'w';
     named += word == 'l';
   }
-  CHECK(wins == 1 && named == 19, "of 20 that want the run one gets it, the others are told by whom");
+  CHECK(wins == 1 && named == 19,
+        "of 20 that want the run one gets it, the others are told by whom");
   for (int i = 0; i < 20; i++) kill(children[i], SIGKILL);
   for (int i = 0; i < 20; i++) waitpid(children[i], NULL, 0);
   struct store_run *run = store->open("0007-race", STORE_APPEND, NULL, NULL, &error);
@@ -398,7 +403,8 @@ static void check_list(void) {
   CHECK(chmod(home, 0777) == 0, "(open to all)");
   char runs[600];
   snprintf(runs, sizeof runs, "%s/runs", home);
-  CHECK(chmod(runs, 0777) == 0 && store->create("x", &error) == NULL && strcmp(error.code, "denied") == 0,
+  CHECK(chmod(runs, 0777) == 0 && store->create("x", &error) == NULL &&
+            strcmp(error.code, "denied") == 0,
         "a folder where everybody may write is refused");
 }
 

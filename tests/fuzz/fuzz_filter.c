@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 2) return 0;
   size_t split = (size_t)(data[0] | data[1] << 8) % (size - 1);
   const char *bytes = (const char *)data + 2;
-  struct text whole = run(bytes, size - 2, size - 2), parts = run(bytes, size - 2, split % (size - 1));
+  struct text whole = run(bytes, size - 2, size - 2),
+              parts = run(bytes, size - 2, split % (size - 1));
   check_harmless(&whole);
   if (whole.len != parts.len || memcmp(whole.bytes, parts.bytes, whole.len) != 0) abort();
   free(whole.bytes);

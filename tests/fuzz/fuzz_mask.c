@@ -1,5 +1,6 @@
-/* Secrets from the input's first lines, a text from the rest: no secret stays in it, and chunks give
- * what the whole gives. The input: chunk size, number of secrets, each with its length before it. */
+/* Secrets from the input's first lines, a text from the rest: no secret stays in it, and chunks
+ * give what the whole gives. The input: chunk size, number of secrets, each with its length before
+ * it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ static void take(void *context, const char *text, size_t len) {
 /* Our own marks may look like a secret: such secrets are not judged. */
 static void check_absent(const char *secret, size_t len, const char *text, size_t text_len) {
   static const char marks[] = "‹secret:S›‹secret:S›";
-  if (len < MASK_MIN || memchr(secret, 0xE2, len) != NULL || memchr(secret, 0xBA, len) != NULL) return;
+  if (len < MASK_MIN || memchr(secret, 0xE2, len) != NULL || memchr(secret, 0xBA, len) != NULL)
+    return;
   if (memmem(marks, sizeof marks - 1, secret, len) != NULL) return;
   if (memmem(text, text_len, secret, len) != NULL) abort();
 }
@@ -54,7 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct mask_stream stream;
   mask_stream_open(&stream, take, &parts);
   for (size_t i = 0; i < text_len; i += chunk)
-    if (mask_stream_feed(&stream, text + i, text_len - i < chunk ? text_len - i : chunk) != 0) abort();
+    if (mask_stream_feed(&stream, text + i, text_len - i < chunk ? text_len - i : chunk) != 0)
+      abort();
   if (mask_stream_flush(&stream) != 0) abort();
   mask_stream_close(&stream);
   if (parts.len != masked_len || (masked_len > 0 && memcmp(parts.bytes, masked, masked_len) != 0))

@@ -1,5 +1,5 @@
-/* A good journal with the input written over it somewhere: what the reader then accepts are the good
- * journal's first lines, nothing else. Also the input alone. */
+/* A good journal with the input written over it somewhere: what the reader then accepts are the
+ * good journal's first lines, nothing else. Also the input alone. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,8 @@ static void make_good(void) {
   for (uint64_t n = 1; n <= LINES; n++) {
     char *line, digest[65];
     size_t len;
-    if (store_compose(n, prev, "{\"type\":\"note\",\"text\":\"x\"}", 26, &line, &len, digest) != 0) abort();
+    if (store_compose(n, prev, "{\"type\":\"note\",\"text\":\"x\"}", 26, &line, &len, digest) != 0)
+      abort();
     memcpy(good + good_len, line, len);
     good_len += len;
     memcpy(prev, digest, sizeof prev);
