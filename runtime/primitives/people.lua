@@ -80,11 +80,10 @@ return function(services)
     return ask_alone(function()
       question(request)
       if request.type then
-        host.term.err(("   type %s to go on, anything else stops: "):format(request.type), "bold")
-        return host.term.ask { kind = "line", timeout = request.within }
+        local words = ("   type %s to go on, anything else stops: "):format(request.type)
+        return host.term.ask { kind = "line", prompt = words, timeout = request.within }
       end
-      host.term.err("   yes or no [no]: ", "bold")
-      return host.term.ask { kind = "yesno", timeout = request.within }
+      return host.term.ask { kind = "yesno", prompt = "   yes or no [no]: ", timeout = request.within }
     end)
   end
 
@@ -167,8 +166,7 @@ return function(services)
 
   --- A person's note behind "done".
   local function ask_note()
-    host.term.err "   note (Enter for none): "
-    return host.term.ask { kind = "line" } or ""
+    return host.term.ask { kind = "line", prompt = "   note (Enter for none): " } or ""
   end
 
   local function manual(request)
@@ -206,8 +204,7 @@ return function(services)
       question(request)
       local undone = 0
       for _, item in ipairs(request.items or { "done?" }) do
-        host.term.err(("   %s  yes or no [no]: "):format(item), "bold")
-        if host.term.ask { kind = "yesno" } ~= true then
+        if host.term.ask { kind = "yesno", prompt = ("   %s  yes or no [no]: "):format(item) } ~= true then
           undone = undone + 1
         end
       end

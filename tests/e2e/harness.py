@@ -7,6 +7,7 @@
           self.expect(done, code=0, out=["9 steps"])
 """
 
+import glob
 import json
 import os
 import pty
@@ -258,20 +259,18 @@ class Terminal:
 
 def descendants(pid):
     """{pid: start time} of everything below a process, now."""
-    parents = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
-                    parents[int(name)] = int(file.read().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
     below, found = [pid], {}
     while below:
         parent = below.pop()
-        for child in (c for c, p in parents.items() if p == parent and c not in found):
-            found[child] = start_time(child)
-            below.append(child)
+        for path in glob.glob(f"/proc/{parent}/task/*/children"):
+            try:
+                with open(path, encoding="ascii") as file:
+                    children = [int(word) for word in file.read().split()]
+            except OSError:
+                continue
+            for child in children:
+                found[child] = start_time(child)
+                below.append(child)
     return found
 
 

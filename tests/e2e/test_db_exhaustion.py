@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import PLAYBOOK, LabTest, main, wait_until  # noqa: E402
 
 GATE = "terminate-idle-sessions"
+PROMPT = r"yes or no \[no\]: "      # what was typed before it never answers
 PLAY = ("play", PLAYBOOK, "-e", "lab", "-p", "idle=2s")
 
 
@@ -150,6 +151,7 @@ class Played(LabTest):
         before = self.lab.sessions()
         terminal = self.terminal(*PLAY)
         terminal.wait_for("Terminate 61 sessions idle longer than 2s")
+        terminal.wait_for(PROMPT)
         terminal.send("n\n")
         done = terminal.finish()
         self.expect(done, code=5)
@@ -158,8 +160,10 @@ class Played(LabTest):
     def test_yes_on_a_terminal_frees_the_server(self):
         terminal = self.terminal(*PLAY)
         terminal.wait_for("Terminate 61 sessions idle longer than 2s")
+        terminal.wait_for(PROMPT)
         terminal.send("y\n")
         terminal.wait_for("Open a ticket")
+        terminal.wait_for(PROMPT)
         terminal.send("\n")
         self.expect(terminal.finish(), code=0)
         self.assertLess(self.lab.percent(), 80)
@@ -173,9 +177,13 @@ class Played(LabTest):
             " WHERE pid = $1", worker.pid)[0][0]) > 2)
         terminal = self.terminal(*PLAY)
         terminal.wait_for("Terminate 62 sessions")
+        terminal.wait_for(PROMPT)
         worker.query("SELECT 2")
         terminal.send("y\n")
         terminal.wait_for("61 of 62 sessions ended")
+        terminal.wait_for(PROMPT)
+        terminal.send("\n")
+        self.expect(terminal.finish(), code=0)
         self.assertEqual(worker.value("SELECT 3"), "3")
 
     def test_a_role_that_may_see_less_is_told_so(self):
