@@ -179,25 +179,35 @@ return function(services)
     return result.new(answer, request.summary, host.json)
   end
 
-  --- What a dry run shows of a command: its exact words, where, with which environment.
-  function adapter.preview(_, request)
+  --- The exact words, where the summary did not hold them all.
+  local function exact_lines(request)
     local lines = {}
-    lines[1] = request.script and "bash -o pipefail -c" or command.join(request.argv)
-    for line in ((request.script or "") .. "\n"):gmatch "(.-)\n" do
-      if request.script then
-        lines[#lines + 1] = "  " .. line
+    if request.script then
+      lines[1] = "under bash -o pipefail -c"
+      if request.summary ~= request.script then
+        for line in request.script:gmatch "[^\n]+" do
+          lines[#lines + 1] = "  " .. line
+        end
       end
+    elseif request.summary ~= command.join(request.argv) then
+      lines[1] = command.join(request.argv)
     end
+    return lines
+  end
+
+  --- What a dry run shows of a command beside its summary: exact words, directory, environment.
+  function adapter.preview(_, request)
+    local lines = exact_lines(request)
     if request.cwd then
-      lines[#lines + 1] = "  in " .. request.cwd
+      lines[#lines + 1] = "in " .. request.cwd
     end
     for _, name in ipairs(text.keys(request.env or {})) do
       local value = request.env[name]
-      lines[#lines + 1] = ("  %s=%s"):format(name, for_build.is_secret(value) and for_build.secret_name(value) or command.quote(value))
+      lines[#lines + 1] = ("%s=%s"):format(name, for_build.is_secret(value) and for_build.secret_name(value) or command.quote(value))
     end
     if request.stdin then
       local what = for_build.is_secret(request.stdin) and for_build.secret_name(request.stdin)
-      lines[#lines + 1] = "  stdin: " .. (what or ("%d bytes"):format(#request.stdin))
+      lines[#lines + 1] = "stdin: " .. (what or ("%d bytes"):format(#request.stdin))
     end
     return { lines = lines }
   end

@@ -20,7 +20,7 @@
 #define READS_A_TURN 16  /* then others have their turn */
 #define READS_AT_END 256 /* more than any pipe holds: whoever still writes is no child of ours */
 
-/* -- descriptors and their handles -------------------------------------------------------------- */
+/* -- descriptors and their handles ------------------------------------------------------------- */
 
 static void finish(struct process *p);
 
@@ -40,7 +40,8 @@ static void close_watch(struct process_watch *watch) {
   watch->fd = -1;
 }
 
-static int open_watch(struct process *p, struct process_watch *watch, int events, uv_poll_cb on_event) {
+static int open_watch(struct process *p, struct process_watch *watch, int events,
+                      uv_poll_cb on_event) {
   int rc = uv_poll_init(loop_uv(), &watch->poll, watch->fd);
   if (rc != 0) return rc;
   watch->poll.data = p;
@@ -56,7 +57,7 @@ static void begin_close(struct process *p) {
   for (size_t i = 0; i < sizeof watches / sizeof watches[0]; i++) close_watch(watches[i]);
 }
 
-/* -- streams ------------------------------------------------------------------------------------ */
+/* -- streams ----------------------------------------------------------------------------------- */
 
 static void keep(struct process *p, struct process_stream *stream, const char *data, size_t len) {
   stream->total += len;
@@ -131,7 +132,7 @@ static void on_input(uv_poll_t *poll, int status, int events) {
   close_watch(&p->in);
 }
 
-/* -- the supervisor's words ---------------------------------------------------------------------- */
+/* -- the supervisor's words -------------------------------------------------------------------- */
 
 static void take_event(struct process *p, const struct supervisor_event *event) {
   switch (event->kind) {
@@ -189,7 +190,7 @@ static void on_exit_of_supervisor(uv_poll_t *poll, int status, int events) {
   begin_close(p);
 }
 
-/* -- the end ------------------------------------------------------------------------------------ */
+/* -- the end ----------------------------------------------------------------------------------- */
 
 static const char *first_line(struct process_stream *stream, char *out, size_t size) {
   size_t length = stream->kept < size - 1 ? stream->kept : size - 1;
@@ -211,9 +212,11 @@ static void fail_refused(struct process *p) {
       return;
     case SUPERVISOR_STAGE_EXEC:
       if (p->refused_error == ENOENT || p->refused_error == ENOTDIR)
-        op_fail(op, OP_NOT_SENT, "command not found", "cannot run '%s': command not found", p->title);
+        op_fail(op, OP_NOT_SENT, "command not found", "cannot run '%s': command not found",
+                p->title);
       else if (p->refused_error == EACCES)
-        op_fail(op, OP_NOT_SENT, "permission denied", "cannot run '%s': permission denied", p->title);
+        op_fail(op, OP_NOT_SENT, "permission denied", "cannot run '%s': permission denied",
+                p->title);
       else op_fail(op, OP_NOT_SENT, "spawn", "cannot run '%s': %s", p->title, why);
       return;
     case SUPERVISOR_STAGE_MOUNTS:
@@ -295,7 +298,7 @@ const struct process_result *process_result(const struct op *op) {
   return &((const struct process *)op)->result;
 }
 
-/* -- the start ----------------------------------------------------------------------------------- */
+/* -- the start --------------------------------------------------------------------------------- */
 
 /* Above every number the child's descriptors are moved to, so that none is overwritten. */
 static int move_up(int fd) {
@@ -368,7 +371,7 @@ static int watch_all(struct process *p) {
   return rc;
 }
 
-/* `code` and `why` are static, or strerror's, which nothing overwrites before `finish`'s next turn. */
+/* `code` and `why` are static, or strerror's, which nothing overwrites before finish reads it. */
 static void fail_start(struct process *p, enum op_outcome outcome, const char *code,
                        const char *why) {
   p->start_outcome = outcome;

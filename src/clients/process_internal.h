@@ -43,9 +43,10 @@ struct process_launch {
 };
 
 /* Fills launch->argv for a request. Returns NULL or a static text why it cannot. */
-const char *process_build_argv(struct process_launch *launch, const struct process_request *request);
+const char *process_build_argv(struct process_launch *launch,
+                               const struct process_request *request);
 
-/* posix_spawn of the supervisor; env is what the command gets. Returns its pid, or -1 with errno. */
+/* posix_spawn of the supervisor; env is what the command gets. Its pid, or -1 with errno. */
 int process_spawn(const struct process_launch *launch, char *const *env);
 
 void process_launch_free(struct process_launch *launch);

@@ -30,7 +30,7 @@ void process_jail_use_program(const char *path) {
   state = PROCESS_JAIL_UNKNOWN;
 }
 
-/* -- words -------------------------------------------------------------------------------------- */
+/* -- words ------------------------------------------------------------------------------------- */
 
 void process_words_add(struct process_words *list, const char *word) {
   if (list->broken) return;
@@ -63,7 +63,7 @@ static void add_words(struct process_words *list, const char *const *words) {
   for (; *words != NULL; words++) process_words_add(list, *words);
 }
 
-/* -- the mounts --------------------------------------------------------------------------------- */
+/* -- the mounts -------------------------------------------------------------------------------- */
 
 static bool is_below_tmp(const char *path) {
   return strncmp(path, TMP "/", sizeof TMP) == 0 && path[sizeof TMP] != '\0' &&
@@ -142,7 +142,7 @@ const char *process_jail_words(struct process_words *list, const struct process_
   return NULL;
 }
 
-/* -- the probe ---------------------------------------------------------------------------------- */
+/* -- the probe --------------------------------------------------------------------------------- */
 
 void process_jail_judge(const char *problem) {
   state = problem == NULL ? PROCESS_JAIL_WORKS : PROCESS_JAIL_BROKEN;

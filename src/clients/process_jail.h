@@ -1,4 +1,4 @@
-/* The jail that makes a command a proved read: what bubblewrap is told, and whether it works here. */
+/* The jail that makes a command a proved read: what bubblewrap is told, whether it works here. */
 #ifndef OPSRUN_CLIENT_PROCESS_JAIL_H
 #define OPSRUN_CLIENT_PROCESS_JAIL_H
 

@@ -50,7 +50,8 @@ static void add_inside(struct process_words *list, const struct process_request 
   process_words_add(list, request->probe ? "--probe" : "--");
 }
 
-const char *process_build_argv(struct process_launch *launch, const struct process_request *request) {
+const char *process_build_argv(struct process_launch *launch,
+                               const struct process_request *request) {
   struct process_words list = {0};
   const char *supervisor = process_supervisor_path();
   if (supervisor == NULL)
@@ -76,7 +77,8 @@ const char *process_build_argv(struct process_launch *launch, const struct proce
   return NULL;
 }
 
-static int add_descriptors(posix_spawn_file_actions_t *actions, const struct process_launch *launch) {
+static int add_descriptors(posix_spawn_file_actions_t *actions,
+                           const struct process_launch *launch) {
   int rc = 0;
   for (int target = 0; rc == 0 && target < 5; target++)
     if (launch->fds[target] >= 0)

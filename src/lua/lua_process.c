@@ -1,9 +1,9 @@
 /* host.process: commands.
- *   run{argv = {…}, env = {K = string|secret}, stdin = string|secret, cwd=, title=, timeout=, grace=
- *       (seconds), cap= (bytes kept of each stream), tee= (open descriptor),
+ *   run{argv = {…}, env = {K = string|secret}, stdin = string|secret, cwd=, title=, timeout=,
+ *       grace= (seconds), cap= (bytes kept of each stream), tee= (open descriptor),
  *       jail = nil | {writable = {dir, …}, net = bool}, kind = "read" | "change"}
- *     -> {code, signal, stdout, stderr, truncated, stdout_bytes, stderr_bytes, pid, start_time, left}
- *      | nil, err
+ *     -> {code, signal, stdout, stderr, truncated, stdout_bytes, stderr_bytes, pid, start_time,
+ *         left} | nil, err
  *   jail_status() -> true | false, reason      waits the first time
  *   find(name [, path]) -> full path | nil      path: like $PATH, ours when absent */
 #include <lauxlib.h>

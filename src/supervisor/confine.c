@@ -1,5 +1,5 @@
-/* What the helper inside the jail takes away, once bubblewrap's mounts stand: device nodes that could
- * be changed, mounts that could still arrive, every capability, and system calls. */
+/* What the helper inside the jail takes away, once bubblewrap's mounts stand: device nodes that
+ * could be changed, mounts that could still arrive, every capability, and system calls. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/filter.h>

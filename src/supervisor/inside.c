@@ -1,5 +1,5 @@
-/* The last program before a jailed command: bubblewrap has built the mounts; this takes away the rest,
- * goes to the directory, closes what the command must not have, and executes it. */
+/* The last program before a jailed command: bubblewrap has built the mounts; this takes away the
+ * rest, goes to the directory, closes what the command must not have, and executes it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -51,7 +51,7 @@ _Noreturn void inside_run(const struct inside_options *options, char **argv) {
   refuse(SUPERVISOR_STAGE_EXEC);
 }
 
-/* -- probe -------------------------------------------------------------------------------------- */
+/* -- probe ------------------------------------------------------------------------------------- */
 
 static bool failed;
 

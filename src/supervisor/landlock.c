@@ -13,7 +13,8 @@
 #include "supervisor.h"
 
 #define FS_WRITE_FILE (1ULL << 1)
-#define FS_ABI_1_CHANGES 0x1ff0ULL /* remove dir, file; make char, dir, reg, sock, fifo, block, sym */
+/* remove dir, file; make char, dir, reg, sock, fifo, block, sym */
+#define FS_ABI_1_CHANGES 0x1ff0ULL
 #define FS_REFER (1ULL << 13)
 #define FS_TRUNCATE (1ULL << 14)
 #define FS_IOCTL_DEV (1ULL << 15)

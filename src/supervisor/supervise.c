@@ -48,7 +48,7 @@ static int64_t now_ms(void) {
   return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* -- the child ---------------------------------------------------------------------------------- */
+/* -- the child --------------------------------------------------------------------------------- */
 
 static _Noreturn void fail_child(int fd, enum supervisor_stage stage) {
   struct supervisor_status status = {stage, errno};
@@ -57,8 +57,8 @@ static _Noreturn void fail_child(int fd, enum supervisor_stage stage) {
   _exit(127);
 }
 
-/* By the raw call: posix_spawn leaves glibc's own two signals ignored, and sigaction refuses to touch
-   them. All zero is SIG_DFL without flags. */
+/* By the raw call: posix_spawn leaves glibc's own two signals ignored, and sigaction refuses to
+   touch them. All zero is SIG_DFL without flags. */
 static void reset_signals(void) {
   static const uint64_t kernel_default[4];
   for (int number = 1; number <= 64; number++)
@@ -86,7 +86,7 @@ static _Noreturn void become_command(char **argv, const char *cwd, bool jailed, 
   fail_child(SUPERVISOR_STATUS_FD, jailed ? SUPERVISOR_STAGE_JAIL : SUPERVISOR_STAGE_EXEC);
 }
 
-/* -- words to opsrun ---------------------------------------------------------------------------- */
+/* -- words to opsrun --------------------------------------------------------------------------- */
 
 static void tell(struct supervision *s, const struct supervisor_event *event) {
   if (s->control < 0) return;
@@ -136,7 +136,7 @@ static void read_status(struct supervision *s) {
   }
 }
 
-/* -- the end ------------------------------------------------------------------------------------ */
+/* -- the end ----------------------------------------------------------------------------------- */
 
 static void begin_end(struct supervision *s, int64_t grace_ms) {
   int64_t deadline = now_ms() + grace_ms;
@@ -233,7 +233,7 @@ static _Noreturn void watch(struct supervision *s) {
   _exit(0);
 }
 
-/* -- start -------------------------------------------------------------------------------------- */
+/* -- start ------------------------------------------------------------------------------------- */
 
 static int watch_signals(void) {
   sigset_t wanted;

@@ -1,4 +1,4 @@
-/* The parts of the supervisor program. It is small and static, because one runs for each command. */
+/* The parts of the supervisor program: small and static, because one runs for each command. */
 #ifndef OPSRUN_SUPERVISOR_H
 #define OPSRUN_SUPERVISOR_H
 
@@ -26,10 +26,10 @@ _Noreturn void inside_probe(const struct inside_options *options);
 /* Restricts this process for good; it has set no_new_privs. Returns the ABI, or -1 with errno. */
 int landlock_apply(char *const *writable, bool net);
 
-/* The jail's other layers, in this order before and after landlock_apply. Each returns 0, or -1 with
-   errno. confine_mounts: devices read-only, no mount of the host arrives any more.
-   confine_capabilities: all dropped for good but, as root, CAP_DAC_READ_SEARCH. confine_calls: loads
-   the compiled filter that fd holds. */
+/* The jail's other layers, in this order before and after landlock_apply. Each returns 0, or -1
+   with errno. confine_mounts: devices read-only, no mount of the host arrives any more.
+   confine_capabilities: all dropped for good but, as root, CAP_DAC_READ_SEARCH. confine_calls:
+   loads the compiled filter that fd holds. */
 int confine_mounts(void);
 int confine_capabilities(void);
 int confine_calls(int fd);

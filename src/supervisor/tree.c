@@ -44,7 +44,7 @@ static ssize_t read_text(const char *path, char *text, size_t size) {
   return (ssize_t)used;
 }
 
-/* Parent and start time from a line of /proc/PID/stat: the name in parentheses may hold anything. */
+/* Parent and start time from a line of /proc/PID/stat: the name in brackets may hold anything. */
 static bool parse_stat(const char *text, int *parent, uint64_t *start_time) {
   const char *at = strrchr(text, ')');
   if (at == NULL || at[1] != ' ') return false;

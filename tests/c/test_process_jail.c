@@ -70,7 +70,7 @@ static const struct { const char *name, *script; } attempts[] = {
 
 #define ATTEMPT_COUNT (sizeof attempts / sizeof attempts[0])
 
-/* -- victims ------------------------------------------------------------------------------------ */
+/* -- victims ----------------------------------------------------------------------------------- */
 
 static void write_number(const char *name, int number) {
   char path[256];
@@ -156,7 +156,7 @@ static void drop_victims(void) {
   op_destroy(run_request(&request));
 }
 
-/* -- the fingerprint ---------------------------------------------------------------------------- */
+/* -- the fingerprint --------------------------------------------------------------------------- */
 
 static void put_status(FILE *out, const char *path, bool content) {
   struct stat s;
@@ -244,7 +244,7 @@ static char *fingerprint(void) {
   return text;
 }
 
-/* -- attempts ----------------------------------------------------------------------------------- */
+/* -- attempts ---------------------------------------------------------------------------------- */
 
 static struct op *attempt(const char *script, bool jailed, bool net) {
   char *whole = NULL;
@@ -329,7 +329,7 @@ static void test_control(void) {
   }
 }
 
-/* -- what a read must be able to do -------------------------------------------------------------- */
+/* -- what a read must be able to do ------------------------------------------------------------ */
 
 static bool same_answer(const char *script) {
   struct op *inside = attempt(script, true, false), *outside = attempt(script, false, false);
