@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -255,11 +255,19 @@ static void judge(struct process *p) {
 
 static void judge_probe(struct process *p) {
   if (!p->probe) return;
-  char line[256];
-  const char *words = first_line(&p->result.out, line, sizeof line);
-  if (p->op.failed) process_jail_judge(p->op.message != NULL ? p->op.message : "out of memory");
-  else if (p->result.code == 0) process_jail_judge(NULL);
-  else process_jail_judge(words != NULL ? words : "its test of itself failed");
+  char line[256], text[320];
+  const char *words = first_line(p->op.failed ? &p->result.err : &p->result.out, line, sizeof line);
+  if (p->start_code != NULL) {
+    process_jail_judge(p->start_why);
+  } else if (p->op.failed) {
+    if (words == NULL) words = p->refused_error != 0 ? strerror(p->refused_error) : p->op.code;
+    snprintf(text, sizeof text, "bubblewrap cannot make the jail here: %s", words);
+    process_jail_judge(text);
+  } else if (p->result.code != 0) {
+    process_jail_judge(words != NULL ? words : "the jail's test of itself failed");
+  } else {
+    process_jail_judge(NULL);
+  }
   p->op.failed = false; /* a broken jail is an answer */
 }
 

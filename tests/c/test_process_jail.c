@@ -404,6 +404,7 @@ static void test_probe(void) {
   wait_for(op);
   op_destroy(op);
   CHECK(process_jail_state(&reason) == PROCESS_JAIL_BROKEN, "a bwrap that fails is told");
+  CHECK(strncmp(reason, "bubblewrap cannot make the jail here: ", 38) == 0, "in words");
   const struct process_jail jail = {NULL, false};
   op = run_script("echo ran", &jail);
   CHECK(op->failed && strcmp(op->code, "jail") == 0 && op->outcome == OP_NOT_SENT,
