@@ -4,61 +4,10 @@ local context = require "runtime.context"
 local errors = require "runtime.errors"
 local report = require "runtime.report"
 local step = require "runtime.step"
+local step_options = require "runtime.step_options"
 local tasks = require "runtime.tasks"
 local text = require "runtime.text"
 local engine = {}
-
-local step_options =
-  { "id", "when", "needs", "timeout", "retry", "fresh", "idempotent", "optional", "happened" }
-local group_options = { "id", "together", "keep_going", "retry", "when" }
-
-local function load_error(where, message, hint)
-  error(errors.load { message = message, where = where, hint = hint }, 0)
-end
-
---- "Terminate idle sessions" -> "terminate-idle-sessions"
-local function slug(name)
-  return (name:lower():gsub("[^%w]+", "-"):gsub("^%-+", ""):gsub("%-+$", ""))
-end
-
-local function check_options(what, opts, known, where)
-  for option in pairs(opts) do
-    local found = false
-    for _, candidate in ipairs(known) do
-      found = found or candidate == option
-    end
-    if not found then
-      local near = text.nearest(tostring(option), known)
-      load_error(
-        where,
-        ("%s: unknown option '%s'"):format(what, tostring(option)),
-        near and ("did you mean '%s'?"):format(near) or ("it takes: " .. table.concat(known, ", "))
-      )
-    end
-  end
-end
-
---- step(name, [opts,] fn) as a node; raises a load error for wrong arguments.
-local function make_node(kind, known, where, name, opts, fn)
-  if fn == nil and type(opts) == "function" then
-    opts, fn = {}, opts
-  end
-  if type(name) ~= "string" or name == "" then
-    load_error(where, ("%s: expected a name first, got %s"):format(kind, type(name)))
-  end
-  local what = ("%s '%s'"):format(kind, name)
-  if type(fn) ~= "function" then
-    load_error(where, ("%s: expected a function last, got %s"):format(what, type(fn)))
-  end
-  if type(opts) ~= "table" then
-    load_error(where, ("%s: expected a table of options, got %s"):format(what, type(opts)))
-  end
-  check_options(what, opts, known, where)
-  if opts.retry ~= nil and type(opts.retry) ~= "table" then
-    load_error(where, ("%s: retry: expected {times = 3, after = \"5s\"}"):format(what))
-  end
-  return { kind = kind, name = name, opts = opts, fn = fn, where = where, id = opts.id or slug(name) }
-end
 
 --- Functions for the sandbox that declare while the playbook loads and, inside a step, run at once.
 ---@param host table
@@ -71,7 +20,7 @@ function engine.builder(host)
   local function register(node)
     local before = book.by_id[node.id]
     if before then
-      load_error(
+      step_options.refuse(
         node.where,
         ("step '%s' is declared twice: id '%s' is also at %s"):format(node.name, node.id, before.where),
         "give one of them another name, or an id: step(\"…\", { id = \"…\" }, function(p) … end)"
@@ -100,7 +49,7 @@ function engine.builder(host)
   local function handle_of(node)
     return setmetatable({}, {
       __call = function()
-        return engine.value_of(context.need("a step's result"), node)
+        return engine.value_of(context.need("a step's result"), node, host.where())
       end,
       __tostring = function()
         return "step '" .. node.name .. "'"
@@ -112,7 +61,7 @@ function engine.builder(host)
   local globals = {}
 
   function globals.step(name, opts, fn)
-    local node = make_node("step", step_options, host.where(), name, opts, fn)
+    local node = step_options.node("step", host.where(), name, opts, fn)
     local current = context.current()
     if current and current.step then
       local record = run_inside(current, node)
@@ -124,10 +73,14 @@ function engine.builder(host)
   end
 
   function globals.group(name, opts, fn)
-    local node = make_node("group", group_options, host.where(), name, opts, fn)
+    local node = step_options.node("group", host.where(), name, opts, fn)
     local current = context.current()
     if current and current.step then
-      load_error(node.where, ("group '%s': a group stands outside steps"):format(node.name), "use parallel or each inside a step")
+      step_options.refuse(
+        node.where,
+        ("group '%s': a group stands outside steps"):format(node.name),
+        "use parallel or each inside a step"
+      )
     end
     register(node)
     local outer = collecting
@@ -147,10 +100,14 @@ end
 
 --- What a step returned: its value; a skipped one skips the asking step, a planned one plans it; one
 --- never run is run first if it only reads.
-function engine.value_of(current, node)
+function engine.value_of(current, node, where)
   local run = current.run
   local record = run.records[node]
-  if not record then
+  local beside = run.side_by_side and run.side_by_side[node]
+  if record and record.state == nil or not record and beside then
+    local message = ("step '%s' has not ended yet: only a later step can ask for its result"):format(node.name)
+    error(errors.wrap(message, where), 0)
+  elseif not record then
     local why = ("step '%s', run first because a later step needs it"):format(node.name)
     local parent = setmetatable({ reads_only = why }, { __index = run.context })
     record = step.run(run, node, parent)
@@ -181,7 +138,9 @@ end
 --- Runs the nodes of a group side by side; each step's lines are shown together when it ends.
 local function run_together(run, node, parent)
   local functions, records = {}, {}
+  run.side_by_side = run.side_by_side or {}
   for i, child in ipairs(node.nodes) do
+    run.side_by_side[child] = true
     functions[i] = function()
       local ctx = context.current()
       local buffer = {}
@@ -189,14 +148,15 @@ local function run_together(run, node, parent)
       records[i] = engine.run_node(run, child, ctx)
       ctx.buffer = nil
       report.flush(buffer)
-      if is_bad(records[i]) and not node.opts.keep_going then
+      if records[i] and is_bad(records[i]) and not node.opts.keep_going then
         error(records[i].failure, 0)
       end
     end
   end
   tasks.side_by_side(parent, functions, { keep_going = node.opts.keep_going })
   local first
-  for i = 1, #node.nodes do
+  for i, child in ipairs(node.nodes) do
+    run.side_by_side[child] = nil
     local record = records[i]
     if record and is_bad(record) and (not first or first.state == "cancelled") then
       first = record
@@ -212,40 +172,53 @@ local function run_in_order(run, node, parent)
     if record and is_bad(record) then
       first = first or record
       if not node.opts.keep_going or errors.is(record.failure, "finish") then
-        return first
+        return record
       end
     end
   end
   return first
 end
 
+--- Runs a group, again as often as its `retry` says while it failed without having changed anything.
+local function run_group(run, node, parent)
+  local how = node.opts.together and run_together or run_in_order
+  local number = 1
+  while true do
+    local changes_before = run.changes
+    local record = how(run, node, parent)
+    if not record or not step.may_retry(node, record.failure, run.changes - changes_before, number) then
+      return record
+    end
+    step.retrying(run, node, record.failure, number, parent)
+    number = number + 1
+  end
+end
+
 --- Runs a step or a group. Returns a record; a group's is the first bad one of its steps, or nil.
 function engine.run_node(run, node, parent)
   if run.skip_ids[node.id] then
     return engine.skip(run, node, parent, "by --skip")
-  end
-  if node.kind == "step" then
+  elseif node.kind == "step" then
     return step.run(run, node, parent)
   end
-  local when = node.opts.when
-  if type(when) == "function" then
-    when = when(run.params)
+  local should, why, failure, undetermined = step.wanted(run, node, parent)
+  if failure then
+    return { failure = failure, id = node.id, shown = { name = node.name } }
+  elseif not should then
+    return engine.skip(run, node, parent, why, undetermined)
   end
-  if when == false then
-    return nil
-  end
-  return (node.opts.together and run_together or run_in_order)(run, node, parent)
+  return run_group(run, node, parent)
 end
 
 --- Marks a node skipped without running it.
-function engine.skip(run, node, parent, why)
+function engine.skip(run, node, parent, why, undetermined)
   if node.kind == "group" then
     for _, child in ipairs(node.nodes) do
-      engine.skip(run, child, parent, why)
+      engine.skip(run, child, parent, (why:gsub("^its ", "its group's ")), undetermined)
     end
     return nil
   end
-  local copy = setmetatable({ skip_reason = why }, { __index = node })
+  local copy = setmetatable({ skip_reason = why, skip_undetermined = undetermined }, { __index = node })
   local record = step.run(run, copy, parent)
   run.records[node] = record
   return record

@@ -145,6 +145,11 @@ local function finish(run, current, row, effect, ok, result)
   end
   if alters(effect) and (ok or result.outcome ~= "not sent") then
     run.changes = run.changes + 1
+    local record = current.step
+    while record do -- a child step's changes are its parent's too: neither is tried again over them
+      record.changes = (record.changes or 0) + 1
+      record = record.parent
+    end
     run.changed[#run.changed + 1] = {
       summary = effect.summary,
       target = effect.target,

@@ -75,11 +75,12 @@ end
 
 --- Plain data for a record, or nil and why it is not kept: too large, not data, or it holds a secret
 --- (a masked value could not be given back to the playbook as it was).
-function journal.plain(value)
+---@param as_text boolean? durations and the like as people read them, not to be given back
+function journal.plain(value, as_text)
   if value == nil then
     return nil
   end
-  value = plain.copy(value)
+  value = as_text and plain.copy(value) or plain.keep(value)
   local text = host.json.encode(value)
   if not text then
     return nil, "not plain data"
@@ -93,9 +94,18 @@ function journal.plain(value)
   return value
 end
 
+--- Room on disk that a change must find before it is made, for its records: its outcome too.
+local change_room = 16 * 1024
+
 --- A change's intent and token, on disk before it is made.
 function journal.begin(run, effect, token)
   local body = journal.plain(effect.body)
+  if run.store.reserve then
+    local ok, err = run.store:reserve(change_room)
+    if not ok then
+      fail(err, run.store:dir())
+    end
+  end
   journal.write(run, with_key({ type = "effect.begin", token = token, body = body }, effect), true)
   run.begun = (run.begun or 0) + 1 -- how many have no recorded outcome yet
 end

@@ -1,6 +1,7 @@
 --- The life of one step: when, needs, attempts with their time-out, what came of it. Never calls the
 --- host's clients.
 local author_report = require "runtime.author.report"
+local context = require "runtime.context"
 local errors = require "runtime.errors"
 local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"
@@ -16,27 +17,56 @@ function step.open(given)
   host = given
 end
 
---- Should the step run? true, or false and the reason it is skipped.
-local function wanted(run, node)
-  if node.skip_reason then
-    return false, node.skip_reason
+--- What a `when` function says, asked in a task of its own: it may read, and ask for results of steps.
+local function ask_when(run, node, parent)
+  local ctx = context.branch(parent, "when")
+  ctx.reads_only = ("the `when` of '%s'"):format(node.name)
+  ctx.step = parent.step or { id = node.id, shown = { key = "when", number = node.number, name = node.name, attempt = 1 } }
+  return tasks.join(ctx, tasks.spawn(ctx, function()
+    return node.opts.when(run.params)
+  end))
+end
+
+--- Is a check at least this bad? In a dry run checks after the first planned change do not tell.
+local function verdict_holds(run, level)
+  if author_report.rank[step.worst(run)] >= author_report.rank[level] then
+    return true
   end
-  local when = node.opts.when
-  if type(when) == "function" then
-    when = when(run.params)
-  end
-  if when == "warning" or when == "critical" then
-    local worst = step.worst(run)
-    if author_report.rank[worst] < author_report.rank[when] then
-      return false, ("no check is %s"):format(when)
+  for _, name in ipairs(run.check_order) do
+    if run.checks[name].undetermined then
+      return false, ("whether a check is %s depends on changes that were not made"):format(level), true
     end
-  elseif when ~= nil and not when then
-    return false, "its condition does not hold"
+  end
+  return false, ("no check is %s"):format(level)
+end
+
+--- Should the step or group run? true; or false, the reason it is skipped, and whether a dry run cannot
+--- tell; or false, nil and the failure of its `when`.
+---@return boolean should, string? reason, table? failure, boolean? undetermined
+function step.wanted(run, node, parent)
+  if node.skip_reason then
+    return false, node.skip_reason, nil, node.skip_undetermined
   end
   for _, name in ipairs(node.opts.needs or {}) do
     if run.params[name] == nil then
       return false, ("parameter '%s' is not given"):format(name)
     end
+  end
+  local when = node.opts.when
+  if type(when) == "function" then
+    local ok, value = ask_when(run, node, parent)
+    if not ok and (errors.is(value, "skip") or errors.is(value, "planned")) then
+      return false, value.message, nil, value.kind == "planned"
+    elseif not ok then
+      return false, nil, errors.wrap(value, node.where)
+    end
+    when = value
+  end
+  if when == "warning" or when == "critical" then
+    local holds, why, undetermined = verdict_holds(run, when)
+    return holds, why, nil, undetermined
+  elseif when ~= nil and not when then
+    return false, "its condition does not hold"
   end
   return true
 end
@@ -77,15 +107,28 @@ end
 
 --- May this failure be tried again? Never over a change already made, unless the step is idempotent;
 --- never over refusals, typos, unknown outcomes.
-local function may_retry(run, node, err, changes_before, number)
+---@param changes integer how many the attempt made
+---@param number integer of the attempt
+function step.may_retry(node, err, changes, number)
   local retry = node.opts.retry
-  if not retry or number > (retry.times or 0) then
+  if not retry or number > retry.times then
     return false
   end
   if not flow.catchable(err) and not errors.is(err, "timeout") then
     return false
   end
-  return run.changes == changes_before or node.opts.idempotent or false
+  return changes == 0 or node.opts.idempotent or false
+end
+
+--- Tells that an attempt failed and waits before the next.
+function step.retrying(run, node, err, number, ctx, shown)
+  journal.write(run, { type = "step.retry", step = node.id, attempt = number, error = { message = err.message } })
+  report.emit {
+    event = "note",
+    step = shown,
+    text = ("%sattempt %d failed: %s; trying again"):format(shown and "" or ("'%s': "):format(node.name), number, err.message),
+  }
+  tasks.pause(ctx, seconds_of(node.opts.retry.after or 1, "retry.after", node.where))
 end
 
 --- What the end of an attempt means: state, reason, failure, value.
@@ -164,41 +207,62 @@ local function finish(run, node, record, began)
   }
 end
 
+--- A record for a step that is about to run. Attempts are counted on when its group tries again, so that
+--- their effects keep apart.
+local function make_record(run, node, parent)
+  local before = run.records[node]
+  local record = { id = node.id, node = node, path = parent.path, attempt = before and before.attempt + 1 or 1, changes = 0 }
+  record.parent = parent.step
+  if before then
+    for i, other in ipairs(run.step_records) do
+      if other == before then
+        table.remove(run.step_records, i)
+        break
+      end
+    end
+  end
+  run.records[node] = record
+  run.step_records[#run.step_records + 1] = record
+  run.step_keys = (run.step_keys or 0) + 1
+  record.shown = { key = tostring(run.step_keys), number = node.number, name = node.name, attempt = record.attempt }
+  return record
+end
+
+local function run_attempts(run, node, parent, record)
+  for number = 1, math.huge do
+    record.planned, record.undetermined, record.changes = nil, nil, 0
+    local ctx = setmetatable({}, { __index = parent })
+    ctx.step, ctx.attempt, ctx.branch, ctx.ordinal, ctx.parent = record, record.attempt, parent.branch, 0, parent
+    start(run, node, record, record.attempt)
+    local ok, value = attempt(run, node, ctx)
+    if ok or not step.may_retry(node, value, record.changes, number) then
+      if not ok and node.opts.retry and record.changes > 0 and flow.catchable(value) and not value.hint then
+        value.hint = "not tried again: the step had changed something and is not marked idempotent"
+      end
+      record.state, record.reason, record.failure, record.value = judge(run, node, record, ok, value)
+      return
+    end
+    step.retrying(run, node, value, record.attempt, ctx, record.shown)
+    record.attempt = record.attempt + 1
+    record.shown.attempt = record.attempt
+  end
+end
+
 --- Runs a step to its end. Returns its record {state, value, failure, reason, seconds, …}; raises
 --- nothing of the step's own.
 ---@param parent opsrun.Context the run's or the enclosing step's context
 function step.run(run, node, parent)
-  local record = { id = node.id, node = node, path = parent.path, attempt = 1 }
-  run.records[node] = record
-  run.step_records[#run.step_records + 1] = record
-  record.shown = { key = tostring(#run.step_records), number = node.number, name = node.name, attempt = 1 }
+  local record = make_record(run, node, parent)
   local began = host.clock.monotonic()
-  local should, why = wanted(run, node)
-  if not should then
-    record.state, record.reason = "skipped", why
-    start(run, node, record, 1)
-    finish(run, node, record, began)
-    return record
-  end
-  for number = 1, math.huge do
-    record.attempt, record.shown.attempt = number, number
-    record.planned, record.undetermined = nil, nil
-    local ctx = setmetatable({}, { __index = parent })
-    ctx.step, ctx.attempt, ctx.branch, ctx.ordinal, ctx.parent = record, number, parent.branch, 0, parent
-    start(run, node, record, number)
-    local changes_before = run.changes
-    local ok, value = attempt(run, node, ctx)
-    if ok or not may_retry(run, node, value, changes_before, number) then
-      record.state, record.reason, record.failure, record.value = judge(run, node, record, ok, value)
-      break
-    end
-    journal.write(run, { type = "step.retry", step = node.id, attempt = number, error = { message = value.message } })
-    report.emit {
-      event = "note",
-      step = record.shown,
-      text = ("attempt %d failed: %s; trying again"):format(number, value.message),
-    }
-    tasks.pause(ctx, seconds_of(node.opts.retry.after or 1, "retry.after", node.where))
+  local should, why, failure, undetermined = step.wanted(run, node, parent)
+  if should then
+    run_attempts(run, node, parent, record)
+  else
+    start(run, node, record, record.attempt)
+    record.state = failure and (errors.is(failure, "cancelled") and "cancelled" or "failed")
+      or undetermined and "undetermined"
+      or "skipped"
+    record.reason, record.failure = why, failure
   end
   finish(run, node, record, began)
   return record

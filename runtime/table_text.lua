@@ -214,9 +214,17 @@ function table_text.fields(value, columns)
   return lines
 end
 
---- Is this a list of rows (tables)?
+--- Is this a list of rows: tables and nothing else? Durations and the like are values.
 function table_text.is_rows(value)
-  return type(value) == "table" and type(value[1]) == "table" and getmetatable(value[1]) == nil
+  if type(value) ~= "table" or getmetatable(value) == "planned" or #value == 0 then
+    return false
+  end
+  for _, row in ipairs(value) do
+    if type(row) ~= "table" or type(getmetatable(row)) == "string" then
+      return false
+    end
+  end
+  return true
 end
 
 --- Any shown value as lines.
@@ -227,9 +235,9 @@ function table_text.any(value, columns, width)
       lines[#lines + 1] = line
     end
     return lines
-  elseif type(value) ~= "table" or getmetatable(value) == "planned" then
+  elseif type(value) ~= "table" or (type(getmetatable(value)) == "string" and getmetatable(value) ~= "params") then
     return { table_text.value(value) }
-  elseif #value > 0 and (type(value[1]) == "table") then
+  elseif table_text.is_rows(value) then
     return table_text.rows(value, columns, width)
   elseif #value > 0 then
     local lines = {}
@@ -237,10 +245,9 @@ function table_text.any(value, columns, width)
       lines[i] = table_text.value(item)
     end
     return lines
-  elseif next(value) == nil or (next(value) == "columns" and next(value, "columns") == nil) then
-    return { "(none)" }
   end
-  return table_text.fields(value, columns)
+  local lines = rawget(value, "columns") and {} or table_text.fields(value, columns)
+  return #lines > 0 and lines or { "(none)" }
 end
 
 return table_text

@@ -180,7 +180,7 @@ function author.build(host)
       path = current.path,
       step = current.step.id,
       name = name,
-      value = journal.plain(value),
+      value = journal.plain(value, true),
       verdict = verdict,
       unit = opts.unit,
       undetermined = undetermined,

@@ -6,6 +6,7 @@ local files = require "runtime.playbook_files"
 local lint = require "runtime.lint"
 local loader = require "runtime.loader"
 local sandbox = require "runtime.sandbox"
+local step_options = require "runtime.step_options"
 local text = require "runtime.text"
 
 --- The names a playbook has, also when it did not load.
@@ -22,9 +23,13 @@ end
 --- Findings of one playbook, the load error first.
 local function check_one(services, given)
   local host = services.host
-  local globals = author_globals(host)
+  local globals, declared = author_globals(host)
   local findings, file = {}, given:match "[^/]+$" or given
-  local ok, book = pcall(loader.load, services, given, { globals = globals })
+  local ok, book = pcall(function()
+    local book = loader.load(services, given, { globals = globals })
+    step_options.verify(declared.nodes, book.header)
+    return book
+  end)
   local path
   if ok then
     path, file = book.path, book.file

@@ -1,11 +1,9 @@
 --- opsrun play: loads a playbook, opens a run, plays its steps, closes the run, says how it ended.
+local author_globals = require "runtime.author.globals"
 local context = require "runtime.context"
 local engine = require "runtime.engine"
 local environments = require "runtime.environment"
 local errors = require "runtime.errors"
-local flow = require "runtime.author.flow"
-local author_report = require "runtime.author.report"
-local faces = require "runtime.faces"
 local gate = require "runtime.gate"
 local journal = require "runtime.journal"
 local loader = require "runtime.loader"
@@ -17,24 +15,11 @@ local report_text = require "runtime.report_text"
 local seconds_of = require "runtime.seconds"
 local stack = require "runtime.stack"
 local step = require "runtime.step"
+local step_options = require "runtime.step_options"
 local tasks = require "runtime.tasks"
+local text = require "runtime.text"
 
 local adapter_names = { "people", "folder", "time", "sql", "http", "shell", "notify" }
-
---- All an author may call, and the list the steps are collected in.
-local function author_globals(host)
-  local globals, book = engine.builder(host)
-  local function add(functions)
-    for name, fn in pairs(functions) do
-      globals[name] = fn
-    end
-  end
-  add(faces.build(host))
-  add(author_report.build(host))
-  add(flow.build(host))
-  add(stack.build(host, globals))
-  return globals, book
-end
 
 --- "--answer GATE=VALUE" words as a table.
 local function parse_answers(words)
@@ -63,9 +48,19 @@ end
 --- The command that plays the same thing live.
 local function command_line(playbook, environment, flags)
   local words = { "opsrun", "play", playbook, "-e", environment.name }
-  for _, pair in ipairs(flags.params or {}) do
-    words[#words + 1] = "-p"
-    words[#words + 1] = pair:find "[^%w%._=/:-]" and ("'" .. pair .. "'") or pair
+  local function add(flag, values)
+    for _, value in ipairs(values or {}) do
+      words[#words + 1] = flag
+      words[#words + 1] = value
+    end
+  end
+  add("--config", { flags.config })
+  add("-p", flags.params)
+  add("--from", { flags.from })
+  add("--until", { flags["until"] })
+  add("--skip", flags.skip)
+  for i, word in ipairs(words) do
+    words[i] = text.shell_word(word)
   end
   return table.concat(words, " ")
 end
@@ -317,6 +312,7 @@ return function(services)
   local environment = environments.load(services, options.flags.environment)
   local globals, declared = author_globals(host)
   local book = loader.load(services, options.words[1], { globals = globals })
+  step_options.verify(declared.nodes, book.header)
   local values = params.resolve(services, book, environment, options.flags.params or {})
   local run = new_run(services, book, environment, values)
   run.known_gate = function(id)

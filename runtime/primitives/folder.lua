@@ -1,6 +1,7 @@
 --- artifact: files in the run's own folder.
 local context = require "runtime.context"
 local errors = require "runtime.errors"
+local plain = require "runtime.plain"
 local report = require "runtime.report"
 local table_text = require "runtime.table_text"
 
@@ -17,7 +18,11 @@ local function render(host, name, content)
   if type(content) == "string" then
     return content
   elseif name:find "%.json$" then
-    return assert(host.json.encode(content)) .. "\n"
+    local text, why = host.json.encode(plain.copy(content))
+    if not text then
+      error(errors.wrap(("artifact '%s': %s"):format(name, why)), 0)
+    end
+    return text .. "\n"
   elseif name:find "%.csv$" then
     local columns = table_text.columns(content)
     local lines = { table.concat(columns, ",") }

@@ -73,8 +73,8 @@ end)
 
 claim("the options of step, group and check are exactly the documented ones", function(say)
   for _, case in ipairs {
-    { "step", "runtime/engine.lua", "step_options" },
-    { "group", "runtime/engine.lua", "group_options" },
+    { "step", "runtime/step_options.lua", "of_step" },
+    { "group", "runtime/step_options.lua", "of_group" },
     { "check", "runtime/author/report.lua", "check_options" },
   } do
     local known, documented = {}, {}
