@@ -49,6 +49,19 @@ function history.summarize(records)
   return summary
 end
 
+--- The summary of a run whose journal is damaged or still empty.
+local function unreadable(id, err)
+  local row = { run = id, started = "", pending = {}, in_doubt = {} }
+  if err then
+    row.state, row.problem = "unreadable", "what it did is not known: " .. tostring(err)
+  elseif journal.holder(id) then
+    row.state, row.problem = "running", "it has written nothing yet"
+  else
+    row.state, row.problem = "interrupted", "it ended before it wrote or did anything"
+  end
+  return row
+end
+
 --- Summaries of all runs, newest first. A damaged journal is one row that says so.
 function history.all()
   local list = {}
@@ -65,14 +78,7 @@ function history.all()
       end
       list[#list + 1] = summary
     else
-      list[#list + 1] = {
-        run = id,
-        state = "unreadable",
-        started = "",
-        pending = {},
-        in_doubt = {},
-        problem = ok and "empty journal" or tostring(records),
-      }
+      list[#list + 1] = unreadable(id, not ok and records or nil)
     end
   end
   table.sort(list, function(a, b)

@@ -110,6 +110,20 @@ local function print_record(host, record)
   host.term.out(text .. "\n", style)
 end
 
+--- How a run without an end stands, in one line: style, text.
+local function standing(id, records)
+  local summary = history.summarize(records)
+  local holder = journal.holder(id)
+  if holder then
+    return "bold", ("still running, as process %d"):format(holder.pid)
+  elseif #summary.in_doubt == 0 then
+    return "yellow", "interrupted: opsrun ended without a word, no change was in flight"
+  end
+  return "bold red", ("in doubt: opsrun ended while this was in flight, nobody knows whether it happened: %s"):format(
+    table.concat(summary.in_doubt, "; ")
+  )
+end
+
 ---@param services {host: table, options: table}
 ---@return integer exit code
 return function(services)
@@ -118,6 +132,7 @@ return function(services)
   local id = history.find(services.options.words[1])
   local shown, ended = 0, false
   repeat
+    local held = not flags.follow or journal.holder(id) ~= nil -- asked first: a last record may come in between
     local records, notice = journal.read(id)
     for i = shown + 1, #records do
       if flags.json then
@@ -128,13 +143,17 @@ return function(services)
       ended = ended or records[i].type == "run.end"
     end
     shown = #records
-    if flags.follow and not ended then
+    if flags.follow and not ended and held then
       if not host.task.sleep(0.2) or host.signals.count() > 0 then
         return 130
       end
     elseif notice then
       host.term.message("note", notice)
     end
-  until ended or not flags.follow
+    if not flags.json and not ended and not (flags.follow and held) then
+      local style, text = standing(id, records)
+      host.term.out(text .. "\n", style)
+    end
+  until ended or not flags.follow or not held
   return 0
 end

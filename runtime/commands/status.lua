@@ -8,13 +8,18 @@ return function(services)
   local count = 0
   for _, summary in ipairs(history.all()) do
     local open = summary.state == "running" or summary.state == "interrupted" or summary.state == "in doubt"
+      or summary.problem ~= nil
     if open or #summary.pending > 0 then
       count = count + 1
       if services.options.flags.json then
         host.term.out(host.json.encode(summary) .. "\n")
       else
         host.term.out(("%s  %s"):format(summary.run, summary.state), "bold")
-        host.term.out(("  %s on %s since %s\n"):format(summary.playbook, summary.environment, summary.started))
+        if summary.problem then
+          host.term.out(("\n    %s\n"):format(summary.problem), "yellow")
+        else
+          host.term.out(("  %s on %s since %s\n"):format(summary.playbook, summary.environment, summary.started))
+        end
         if summary.at then
           host.term.out(("    at step %s\n"):format(summary.at))
         end

@@ -44,6 +44,7 @@ static int l_err(lua_State *L) { return write_to(L, TERM_ERR); }
 
 static int l_message(lua_State *L) {
   size_t len = 0, hint_len = 0;
+  lua_settop(L, 3); /* what is pushed below is no hint */
   const char *kind = luaL_checkstring(L, 1), *text = luaL_tolstring(L, 2, &len);
   const char *hint = luaL_optlstring(L, 3, NULL, &hint_len);
   term_message(kind, text, len, hint, hint_len);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store_io.h"
@@ -191,8 +192,18 @@ static int run_reserve(struct store_run *run, size_t bytes, struct store_error *
   return number == 0 ? 0 : store_fail_errno(error, number, "reserve room in", run->journal_path);
 }
 
+/* A journal that somebody deleted can be written, and is gone when we end. */
+static int check_there(struct store_run *run, struct store_error *error) {
+  struct stat st;
+  if (fstat(run->journal, &st) != 0)
+    return store_fail_errno(error, errno, "look at", run->journal_path);
+  if (st.st_nlink > 0) return 0;
+  return store_fail(error, "missing", "cannot write '%s': it was deleted", run->journal_path);
+}
+
 static int run_sync(struct store_run *run, struct store_error *error) {
   if (usable(run, error) != 0) return -1;
+  if (check_there(run, error) != 0) return break_run(run, error);
   if (store_calls.fdatasync(run->journal) == 0) return 0;
   store_fail_errno(error, errno, "sync", run->journal_path);
   return break_run(run, error);

@@ -47,9 +47,14 @@ class FaultTest(LabTest):
                              (process is not None and process.poll() is not None), within=20)
         self.assertTrue(reached and place in self.places(), f"never came to '{place}'")
 
+    def table(self, name):
+        """An empty table of one number."""
+        self.lab.ask(f"DO $$ BEGIN IF to_regclass('{name}') IS NULL THEN CREATE TABLE {name} (n int);"
+                     f" END IF; TRUNCATE {name}; END $$")
+
     def lock(self):
         """Makes table `locked`, which cannot even be read until the test is over."""
-        self.lab.ask("CREATE TABLE IF NOT EXISTS locked (n int)")
+        self.table("locked")
         session = self.lab.session()
         self.addCleanup(session.close)
         session.query("BEGIN")

@@ -55,8 +55,7 @@ class First(FaultTest):
             os.unlink(os.path.join(self.room, "places"))
 
     def test_a_statement_in_flight_is_let_finish_and_recorded(self):
-        self.lab.ask("CREATE TABLE IF NOT EXISTS struck (n int)")
-        self.lab.ask("TRUNCATE struck")
+        self.table("struck")
         path = self.step(ALWAYS + 'sql("primary"):exec("with s as (select pg_sleep(1.5))'
                          ' insert into struck select 1 from s")\nshell.run(mark "too far")')
         process = self.start("play", path, "-e", "lab")

@@ -91,7 +91,7 @@ t.test("a damaged journal is one row that says so", function()
   end
   local summary = history.all()[1]
   t.equal(summary.state, "unreadable")
-  t.equal(summary.problem, "line 3 does not follow line 2")
+  t.equal(summary.problem, "what it did is not known: line 3 does not follow line 2")
 end)
 
 t.test("a run is found by a unique beginning; an ambiguous or unknown one is an error that helps", function()
