@@ -30,9 +30,10 @@ class BareDebian(unittest.TestCase):
             shutil.copy(f"/etc/{name}", f"{cls.bare}/etc/{name}")
         checkout = f"{cls.bare}/root/opsrun"
         os.makedirs(checkout)
-        names = subprocess.run(["git", "ls-files", "-z", "--cached"], cwd=ROOT,
+        names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others",
+                                "--exclude-standard"], cwd=ROOT,
                                stdout=subprocess.PIPE, check=True).stdout
-        archive = subprocess.run(["tar", "c", "--null", "-T", "-"], cwd=ROOT, input=names,
+        archive = subprocess.run(["tar", "c", "--ignore-failed-read", "--null", "-T", "-"], cwd=ROOT, input=names,
                                  stdout=subprocess.PIPE, check=True).stdout
         subprocess.run(["tar", "x", "-C", checkout], input=archive, check=True)
 
