@@ -1,8 +1,11 @@
 --- opsrun log RUN [--follow]: the journal of a run, as a person reads it.
+local codes = require "runtime.codes"
 local history = require "runtime.history"
 local journal = require "runtime.journal"
 local report_text = require "runtime.report_text"
 local table_text = require "runtime.table_text"
+
+local signal_codes = { SIGINT = codes.interrupted, SIGTERM = codes.terminated, SIGHUP = codes.hangup }
 
 local function place(record)
   local text = record.step or ""
@@ -144,8 +147,10 @@ return function(services)
     end
     shown = #records
     if flags.follow and not ended and held then
-      if not host.task.sleep(0.2) or host.signals.count() > 0 then
-        return 130
+      host.task.sleep(0.2)
+      local count, name = host.signals.count()
+      if count > 0 then
+        return signal_codes[name]
       end
     elseif notice then
       host.term.message("note", notice)
