@@ -38,7 +38,7 @@ int main(int argc, char **argv) {
   open_standard_descriptors();
   hide_memory();
   setlocale(LC_CTYPE, "C.UTF-8");
-  struct cli_options options;
+  static struct cli_options options; /* what it points to lives as long as the process */
   int code = cli_parse(argc, argv, &options);
   if (code != CLI_GO_ON) return code;
   if (loop_open() != 0 || signals_open() != 0) {
