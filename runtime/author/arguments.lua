@@ -55,7 +55,8 @@ function arguments.guard(name, fn, where)
     if ok then
       return first, ...
     end
-    local said = type(first) == "string" and first:match "^runtime%.[%w_.]+:%d+: (.*)$"
+    local said = type(first) == "string"
+      and (first:match "^runtime%.[%w_.]+:%d+: (.*)$" or first:match "^stdlib%.[%w_.]+:%d+: (.*)$")
     error(said and errors.wrap(name .. ": " .. said, where()) or first, 0)
   end
   return function(...)
@@ -63,11 +64,12 @@ function arguments.guard(name, fn, where)
   end
 end
 
---- The same for a table of functions.
-function arguments.guard_all(functions, where)
+--- The same for the functions of a table; other fields are left as they are.
+---@param prefix string? stands before the names: "postgres."
+function arguments.guard_all(functions, where, prefix)
   local guarded = {}
   for name, fn in pairs(functions) do
-    guarded[name] = arguments.guard(name, fn, where)
+    guarded[name] = type(fn) == "function" and arguments.guard((prefix or "") .. name, fn, where) or fn
   end
   return guarded
 end

@@ -12,7 +12,7 @@ enum constant_tag { K_NIL = 0, K_FALSE = 1, K_INTEGER = 3, K_SHORT = 4, K_TRUE =
                     K_LONG = 20 };
 
 struct reader {
-  const unsigned char *at, *end;
+  const unsigned char *start, *at, *end;
   const char *problem;
 };
 
@@ -83,6 +83,7 @@ static void read_code(struct reader *r, struct chunk_function *f) {
   f->lines = room(r, count, sizeof *f->lines);
   if (bytes == NULL || f->code == NULL || f->lines == NULL) return;
   memcpy(f->code, bytes, count * sizeof(uint32_t));
+  f->code_at = (size_t)(bytes - r->start);
   f->code_count = count;
 }
 
@@ -188,7 +189,7 @@ static void read_header(struct reader *r) {
 }
 
 const char *chunk_read(struct chunk_unit *unit, const unsigned char *dump, size_t size) {
-  struct reader r = {.at = dump, .end = dump + size, .problem = NULL};
+  struct reader r = {.start = dump, .at = dump, .end = dump + size, .problem = NULL};
   read_header(&r);
   unit->main = read_function(&r, NULL, 0);
   return r.problem;

@@ -27,6 +27,7 @@ struct chunk_function {
   struct chunk_function *parent; /* NULL: the main chunk */
   int line;                      /* where it is defined; 0 for the main chunk */
   uint32_t *code;
+  size_t code_at;                /* offset of the code in the dump */
   int *lines;                    /* of each instruction */
   size_t code_count;
   struct chunk_text *constants;  /* strings; others have bytes == NULL */

@@ -2,7 +2,8 @@
  *
  * load(text, name, env) -> function | nil, {message, code}
  *     `name` is what messages show ("db-exhaustion.lua"). Text only: bytecode can crash the
- *     interpreter. code: "bytecode" or "syntax"; a syntax error's message starts "name:line: ".
+ *     interpreter. Tail calls are made plain calls, so that no frame is lost. code: "bytecode" or
+ *     "syntax"; a syntax error's message starts "name:line: ".
  * call(fn, limit [, handler]) -> true, results… | false, error
  *     Calls it with at most about `limit` instructions, then "it does not come to an end". For code
  *     that only declares; it cannot wait in there. handler(error) -> error is called where it was
@@ -39,6 +40,88 @@ static int compile(lua_State *L, const char *text, size_t len, const char *name)
   return util_push_error(L, OP_FAILED, "syntax", lua_tostring(L, -1));
 }
 
+/* Bytes of a dump, grown in a userdata so that errors free it. */
+static int collect(lua_State *L, const void *bytes, size_t size, void *context) {
+  (void)L;
+  luaL_addlstring(context, bytes, size);
+  return 0;
+}
+
+static int gc_unit(lua_State *L) {
+  struct chunk_unit *unit = lua_touserdata(L, 1);
+  chunk_unit_free(unit);
+  return 0;
+}
+
+/* Pushes a userdata whose finalizer frees what chunk_read allocates. */
+static struct chunk_unit *push_unit(lua_State *L) {
+  struct chunk_unit *unit = lua_newuserdatauv(L, sizeof *unit, 0);
+  memset(unit, 0, sizeof *unit);
+  if (luaL_newmetatable(L, "opsrun.chunk_unit")) {
+    lua_pushcfunction(L, gc_unit);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return unit;
+}
+
+/* Dumps the function on top and reads the dump, which is left on the stack: [… fn unit dump]. */
+static struct chunk_unit *push_read(lua_State *L, const char *name) {
+  int fn = lua_gettop(L);
+  struct chunk_unit *unit = push_unit(L);
+  /* lua_dump wants the function on top while the buffer must own the top: another stack for it. */
+  lua_State *dumper = lua_newthread(L);
+  lua_pushvalue(L, fn);
+  lua_xmove(L, dumper, 1);
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  lua_dump(dumper, collect, &buffer, 0);
+  luaL_pushresult(&buffer);
+  lua_remove(L, -2); /* the thread */
+  size_t size = 0;
+  const char *dump = lua_tolstring(L, -1, &size);
+  const char *problem = chunk_read(unit, (const unsigned char *)dump, size);
+  if (problem != NULL) luaL_error(L, "cannot analyse '%s': %s", name, problem);
+  return unit;
+}
+
+#define OP_CALL 68u
+#define OP_TAILCALL 69u
+
+/* A tail call forgets the frame it stands in, and with it the author's line, which every error and
+   every record of an effect names. So `return f(x)` becomes a call whose results are returned: the
+   compiler puts the return behind it anyway. Returns how many were changed. */
+static size_t keep_frames(const struct chunk_function *f, unsigned char *dump) {
+  size_t changed = 0;
+  for (size_t pc = 0; pc < f->code_count; pc++) {
+    uint32_t code = f->code[pc];
+    if ((code & 0x7fu) != OP_TAILCALL) continue;
+    code = (code & 0x00ff7f80u) | OP_CALL; /* k and C cleared: nothing to close, all results */
+    memcpy(dump + f->code_at + pc * sizeof code, &code, sizeof code);
+    changed++;
+  }
+  for (size_t i = 0; i < f->child_count; i++) changed += keep_frames(f->children[i], dump);
+  return changed;
+}
+
+/* Replaces the function on top by one without tail calls. */
+static void remove_tail_calls(lua_State *L, const char *name) {
+  int fn = lua_gettop(L);
+  struct chunk_unit *unit = push_read(L, name);
+  size_t size = 0;
+  const char *dump = lua_tolstring(L, -1, &size);
+  luaL_Buffer buffer;
+  unsigned char *copy = (unsigned char *)luaL_buffinitsize(L, &buffer, size);
+  memcpy(copy, dump, size);
+  size_t changed = keep_frames(unit->main, copy);
+  luaL_pushresultsize(&buffer, size);
+  if (changed > 0) {
+    if (luaL_loadbufferx(L, lua_tostring(L, -1), size, name, "b") != LUA_OK) lua_error(L);
+    lua_replace(L, fn);
+  }
+  lua_settop(L, fn);
+}
+
 static int l_load(lua_State *L) {
   size_t len = 0;
   const char *text = luaL_checklstring(L, 1, &len);
@@ -46,6 +129,7 @@ static int l_load(lua_State *L) {
   luaL_checktype(L, 3, LUA_TTABLE);
   int count = compile(L, text, len, name);
   if (count != 1) return count;
+  remove_tail_calls(L, name);
   lua_pushvalue(L, 3);
   if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1); /* a chunk without globals has none */
   return 1;
@@ -76,13 +160,6 @@ static int l_call(lua_State *L) {
   return lua_gettop(L) - 2;
 }
 
-/* Bytes of a dump, grown in a userdata so that errors free it. */
-static int collect(lua_State *L, const void *bytes, size_t size, void *context) {
-  (void)L;
-  luaL_addlstring(context, bytes, size);
-  return 0;
-}
-
 static void push_entry(lua_State *L, const struct chunk_fact *fact) {
   lua_createtable(L, 0, 3);
   if (fact->name != NULL) {
@@ -109,24 +186,6 @@ static void on_fact(void *context, const struct chunk_fact *fact) {
   lua_pop(L, 1);
 }
 
-static int gc_unit(lua_State *L) {
-  struct chunk_unit *unit = lua_touserdata(L, 1);
-  chunk_unit_free(unit);
-  return 0;
-}
-
-/* Pushes a userdata whose finalizer frees what chunk_read allocates. */
-static struct chunk_unit *push_unit(lua_State *L) {
-  struct chunk_unit *unit = lua_newuserdatauv(L, sizeof *unit, 0);
-  memset(unit, 0, sizeof *unit);
-  if (luaL_newmetatable(L, "opsrun.chunk_unit")) {
-    lua_pushcfunction(L, gc_unit);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return unit;
-}
-
 static int l_analyse(lua_State *L) {
   size_t len = 0;
   const char *text = luaL_checklstring(L, 1, &len);
@@ -139,19 +198,8 @@ static int l_analyse(lua_State *L) {
     lua_newtable(L);
     lua_setfield(L, 4, lists[i]);
   }
-  struct chunk_unit *unit = push_unit(L);
-  /* lua_dump wants the function on top while the buffer must own the top: another stack for it. */
-  lua_State *dumper = lua_newthread(L);
   lua_pushvalue(L, 3);
-  lua_xmove(L, dumper, 1);
-  luaL_Buffer buffer;
-  luaL_buffinit(L, &buffer);
-  lua_dump(dumper, collect, &buffer, 0);
-  luaL_pushresult(&buffer);
-  size_t size = 0;
-  const char *dump = lua_tolstring(L, -1, &size);
-  const char *problem = chunk_read(unit, (const unsigned char *)dump, size);
-  if (problem != NULL) return luaL_error(L, "cannot analyse '%s': %s", name, problem);
+  struct chunk_unit *unit = push_read(L, name);
   chunk_walk(unit, on_fact, L);
   lua_pushvalue(L, 4);
   return 1;

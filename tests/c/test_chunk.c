@@ -50,6 +50,14 @@ static void test_load(void) {
               "bytecode"),
         "bytecode is refused");
   CHECK(gives("return tostring(chunk.load('\\27', 'x.lua', {}))", "nil"), "so is a lone escape");
+  CHECK(gives("local seen local f = chunk.load('local function a(...)\\nreturn ask(...)\\nend\\n"
+              "return a(1, nil, 3)', 'x.lua', {ask = function(...) "
+              "seen = debug.traceback() return ... end})"
+              "local n = select('#', f()) "
+              "return (seen:find('x.lua:2', 1, true) and seen:find('x.lua:4', 1, true)) "
+              "and not seen:find('tail call', 1, true) and tostring(n)",
+              "3"),
+        "a call that is returned keeps its frame, and all its results");
   CHECK(gives("return tostring(chunk.call(function() return 1 end, 100))", "true"), "call");
   CHECK(gives("return select(2, chunk.call(function() return '5' end, 1000))", "5"),
         "call returns what the function returns");
