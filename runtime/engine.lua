@@ -303,13 +303,26 @@ function engine.run(run, book)
   return nil
 end
 
+--- What the word "read" has to be qualified by: " (1 declared, 1 not proved)", or nothing.
+local function qualified(count)
+  local parts = {}
+  if count.declared > 0 then
+    parts[#parts + 1] = ("%d declared"):format(count.declared)
+  end
+  if count.unproved > 0 then
+    parts[#parts + 1] = ("%d not proved"):format(count.unproved)
+  end
+  return #parts > 0 and (" (" .. table.concat(parts, ", ") .. ")") or ""
+end
+
 --- How true a dry run was: "9 steps: 6 read for real (1 declared), 2 planned, 1 undetermined".
 function engine.fidelity(run)
-  local count = { real = 0, planned = 0, undetermined = 0, skipped = 0, declared = 0, failed = 0 }
+  local count = { real = 0, planned = 0, undetermined = 0, skipped = 0, declared = 0, unproved = 0, failed = 0 }
   for _, record in ipairs(run.step_records) do
     if record.state == "done" then
       count.real = count.real + 1
       count.declared = count.declared + (record.declared and 1 or 0)
+      count.unproved = count.unproved + (record.unproved and 1 or 0)
     elseif record.state == "skipped" or record.state == "declined" then
       count.skipped = count.skipped + 1
     elseif count[record.state] then
@@ -319,7 +332,7 @@ function engine.fidelity(run)
     end
   end
   local parts = {
-    ("%d read for real%s"):format(count.real, count.declared > 0 and (" (%d declared)"):format(count.declared) or ""),
+    ("%d read for real%s"):format(count.real, qualified(count)),
     ("%d planned"):format(count.planned),
     ("%d undetermined"):format(count.undetermined),
   }

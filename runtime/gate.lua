@@ -219,6 +219,9 @@ function gate.call(kind, args, where)
   if effect.declared then
     current.step.declared = (current.step.declared or 0) + 1
   end
+  if effect.unproved then
+    current.step.unproved = (current.step.unproved or 0) + 1
+  end
   if alters(effect) then
     begin(run, row, effect, token) -- 7
   end
