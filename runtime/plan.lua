@@ -1,6 +1,7 @@
 --- Stage 4 of the gate, and the truth about a dry run: what a change returns when it was not made,
 --- and from when on the world no longer tells what it would be.
 local errors = require "runtime.errors"
+local table_text = require "runtime.table_text"
 local plan = {}
 
 local marks = setmetatable({}, { __mode = "k" })
@@ -10,7 +11,7 @@ local function look_into(value, field)
   error(errors.planned {
     message = ("the rest depends on a change that was not made: '%s' of %s"):format(
       tostring(field),
-      mark.summary
+      table_text.cut(mark.summary, 60)
     ),
     where = mark.where,
     effect = mark.summary,

@@ -53,22 +53,31 @@ local function seconds_text(seconds)
 end
 report_text.seconds_text = seconds_text
 
---- Prints `text` behind `lead`, on a terminal wrapped so that its later lines stand below its first.
-local function hanging(lead, text, style, lead_style)
+--- Prints `text` behind `lead`, its later lines below its first, on a terminal wrapped; `tail` stands
+--- dim behind the last.
+local function hanging(lead, text, style, lead_style, tail)
   local room = width()
-  local lead_width = utf8.len(lead) or #lead
-  for i, part in ipairs(table_text.wrap(text, room and room - lead_width)) do
+  local lead_width = host.term.display_width(lead)
+  local parts = table_text.wrap(text, room and room - lead_width)
+  for i, part in ipairs(parts) do
     out(i == 1 and lead or (" "):rep(lead_width), i == 1 and lead_style or nil)
-    line(part, style)
+    if tail and i == #parts then
+      local fits = not room or lead_width + host.term.display_width(part .. tail) <= room
+      out(part .. (fits and "" or "\n" .. (" "):rep(lead_width)), style)
+      line(tail, "dim")
+    else
+      line(part, style)
+    end
   end
 end
 
---- Prints indented lines; on a terminal a long table ends with a line that says what is left out.
+--- Prints indented lines. A list may stand before a question, so it is whole; what is far too long for
+--- a person ends with a line that says what is left out.
 local function block(lines, style)
-  local limit = page and 200 or math.huge
+  local limit = page and 5000 or math.huge
   for i, text in ipairs(lines) do
     if i > limit then
-      line(indent .. ("… %d more lines: opsrun log shows them"):format(#lines - limit), "dim")
+      line(indent .. ("… %d more lines, not shown on a terminal"):format(#lines - limit), "bold yellow")
       return
     end
     line(indent .. text, i == 1 and style or nil)
@@ -77,33 +86,27 @@ end
 
 local function heading(event)
   line("")
-  out((" %s  "):format(event.number), "bold")
-  out(event.name, "bold")
-  if event.attempt > 1 then
-    out((" (attempt %d)"):format(event.attempt), "yellow")
-  end
-  line("")
+  local tried = event.attempt > 1 and (" (attempt %d)"):format(event.attempt) or nil
+  hanging((" %s  "):format(event.number), event.name, "bold", "bold", tried)
 end
 
 local handlers = {}
 
 handlers["run.start"] = function(e)
   line("")
-  out(e.title, "bold")
-  line(e.severity and ("   %s%s"):format(e.severity, e.respond and (", respond within " .. e.respond) or "") or "")
+  local severity = e.severity and ("   %s%s"):format(e.severity, e.respond and (", respond within " .. e.respond) or "")
+  hanging("", e.title, "bold", nil, severity)
   local place = e.label and e.label ~= e.environment and ("%s (%s)"):format(e.environment, e.label) or e.environment
+  local marked = place .. (e.protected and " PROTECTED" or "")
+  local who = ("  operator %s@%s"):format(e.operator, e.hostname)
+  local mode = e.mode == "dry" and "DRY RUN: reads are real, changes are shown and not made" or "LIVE"
+  local room = width()
   out("environment ")
-  out(place, e.protected and "bold red" or "bold")
-  if e.protected then
-    out(" PROTECTED", "bold red")
-  end
-  out(("  operator %s@%s  "):format(e.operator, e.hostname))
-  if e.mode == "dry" then
-    out("DRY RUN: reads are real, changes are shown and not made", "bold cyan")
-  else
-    out("LIVE", "bold")
-  end
-  line("")
+  out(marked, e.protected and "bold red" or "bold")
+  out(who)
+  local fits = not room or host.term.display_width(("environment %s%s  %s"):format(marked, who, mode)) <= room
+  out(fits and "  " or "\n")
+  hanging("", mode, e.mode == "dry" and "bold cyan" or "bold")
   line(("playbook %s  run %s"):format(e.playbook, e.run), "dim")
 end
 
@@ -124,26 +127,20 @@ end
 handlers["check"] = function(e)
   open_step(e)
   local word = e.undetermined and "UNDETERMINED" or words[e.verdict]
-  out(indent)
-  out(("%-8s"):format(word), "bold " .. (e.undetermined and "yellow" or colours[e.verdict]))
   local value = e.value == nil and "no value" or table_text.value(e.value)
-  out(("  %s %s"):format(e.name, value))
-  if e.unit and e.value ~= nil then
-    out(" " .. e.unit)
-  end
-  if e.threshold then
-    out(("   (%s)"):format(e.threshold), "dim")
-  end
+  local text = ("%s %s%s"):format(e.name, value, e.unit and e.value ~= nil and (" " .. e.unit) or "")
+  local tail = e.threshold and ("   (%s)"):format(e.threshold) or ""
   if e.undetermined then
-    out(("   would be %s now; depends on changes not made"):format(words[e.verdict]), "dim")
+    tail = ("%s   would be %s now; depends on changes not made"):format(tail, words[e.verdict])
   end
-  line("")
+  local style = "bold " .. (e.undetermined and "yellow" or colours[e.verdict])
+  hanging(("%s%-8s  "):format(indent, word), text, nil, style, tail)
 end
 
 handlers["show"] = function(e)
   open_step(e)
   if e.title then
-    line(indent .. e.title .. ":", "dim")
+    hanging(indent, e.title .. ":", "dim")
   end
   local columns = width()
   local lines = table_text.any(e.value, e.columns, columns and columns - #indent)
@@ -171,7 +168,7 @@ handlers["planned"] = function(e)
     hanging(indent .. "      ", e.effect.detail, "dim")
   end
   for _, text in ipairs(preview.lines or {}) do
-    line(indent .. "      " .. text, "dim")
+    hanging(indent .. "      ", text, "dim")
   end
   if preview.rows then
     for _, text in ipairs(table_text.rows(preview.rows, nil, columns and columns - 10)) do
@@ -179,7 +176,7 @@ handlers["planned"] = function(e)
     end
   end
   if preview.not_checked then
-    line(indent .. "      not checked: the server was not asked about this statement", "yellow")
+    hanging(indent .. "      ", "not checked: the server was not asked about this statement", "yellow")
   end
 end
 
@@ -204,8 +201,7 @@ handlers["gate"] = function(e)
     hanging(indent .. "WOULD ASK ", said, nil, "bold cyan")
     return
   end
-  out(indent .. e.text .. " ")
-  line(e.answer, "bold")
+  hanging(indent, ("%s %s"):format(e.text, e.answer), "bold")
   if e.by then
     line(indent .. "answered " .. e.by, "dim")
   end
@@ -229,13 +225,12 @@ handlers["undo"] = function(e)
     line("")
     line(e.title, "bold")
     for i, text in ipairs(e.items) do
-      line(("%s%d. %s"):format(indent, i, text))
+      hanging(("%s%d. "):format(indent, i), text)
     end
     return
   end
-  out(indent)
-  out(e.ok and "done   " or "FAILED ", e.ok and "green" or "bold red")
-  line(e.text .. (e.message and (": " .. e.message) or ""))
+  local word, style = e.ok and "done   " or "FAILED ", e.ok and "green" or "bold red"
+  hanging(indent .. word, e.text .. (e.message and (": " .. e.message) or ""), nil, style)
 end
 
 local function failure_lines(failure)
@@ -261,12 +256,8 @@ handlers["step.end"] = function(e)
   if e.failure then
     failure_lines(e.failure)
   end
-  out(indent)
-  out(state, colours[state] and ("bold " .. colours[state]) or "bold")
-  if e.reason then
-    out(": " .. e.reason)
-  end
-  line("  " .. seconds_text(e.seconds), "dim")
+  local style = colours[state] and ("bold " .. colours[state]) or "bold"
+  hanging(indent .. state .. (e.reason and ": " or ""), e.reason or "", nil, style, "  " .. seconds_text(e.seconds))
 end
 
 handlers["message"] = function(e)
@@ -276,8 +267,7 @@ end
 
 local function summary_head(e)
   local style = e.code == 0 and "bold green" or "bold red"
-  out(e.headline, style)
-  line(("  %s"):format(seconds_text(e.seconds)), "dim")
+  hanging("", e.headline, style, nil, "  " .. seconds_text(e.seconds))
 end
 
 --- What failed and where, in one line: "step 'Count connections', db-exhaustion.lua:42: …".
@@ -289,6 +279,19 @@ function report_text.failure_text(e)
   return (#place > 0 and (table.concat(place, ", ") .. ": ") or "") .. e.failure.message
 end
 
+--- The same words several times in a row as one line: "12 × exec primary: …".
+local function counted(list)
+  local out_list, count = {}, 0
+  for i, text in ipairs(list) do
+    count = count + 1
+    if list[i + 1] ~= text then
+      out_list[#out_list + 1] = count > 1 and ("%d × %s"):format(count, text) or text
+      count = 0
+    end
+  end
+  return out_list
+end
+
 handlers["run.end"] = function(e)
   host.term.status(nil)
   line("")
@@ -296,6 +299,9 @@ handlers["run.end"] = function(e)
   summary_head(e)
   local function item(name, text, style)
     hanging(("  %-12s "):format(name), text, style, "dim")
+  end
+  if e.reason then
+    item("finished", e.reason)
   end
   if e.failure then
     item("error", report_text.failure_text(e), "red")
@@ -306,11 +312,14 @@ handlers["run.end"] = function(e)
       item("try", e.failure.hint)
     end
   end
-  for i, change in ipairs(e.changed) do
+  for i, change in ipairs(counted(e.changed)) do
     item(i == 1 and (e.dry and "would change" or "changed") or "", change)
   end
   if #e.changed == 0 and not e.dry then
     item("changed", "nothing")
+  end
+  for i, text in ipairs(e.left) do
+    item(i == 1 and "not undone" or "", text, "yellow")
   end
   for i, check in ipairs(e.checks) do
     item(i == 1 and "checks" or "", check.text, check.style)
@@ -326,6 +335,9 @@ handlers["run.end"] = function(e)
   end
 end
 
+--- With -q: nothing but failures, questions, checks that are not well, and the summary.
+local in_quiet = { show = true, note = true, effect = true, artifact = true, wait = true }
+
 --- Opens the text renderer.
 ---@param given {host: table, verbosity: integer, quiet: boolean}
 ---@return fun(event: table)
@@ -333,7 +345,7 @@ function report_text.open(given)
   host, options = given.host, given
   quiet, verbose = options.quiet, options.verbosity or 0
   terminal, page = host.term.is_terminal(), host.term.shows "out"
-  table_text.open(host.term.display_width)
+  table_text.open(host.term.display_width, host.term.shown)
   in_step = nil
   return function(event)
     local handler = handlers[event.event]
@@ -343,7 +355,7 @@ function report_text.open(given)
     if terminal and event.event ~= "step.start" and event.event ~= "wait" then
       host.term.status(nil)
     end
-    if quiet and (event.event == "show" or event.event == "note" or event.event == "effect") then
+    if quiet and (in_quiet[event.event] or event.event == "check" and event.verdict == "ok") then
       return
     end
     handler(event)

@@ -5,9 +5,16 @@ local display_width = function(text)
   return utf8.len(text) or #text
 end
 
---- Hands over the host's measure of how many columns a text takes.
-function table_text.open(given)
-  display_width = given or display_width
+local shown = function(text)
+  return (text:gsub("[\x80-\xff]", function(byte)
+    return ("\\x%02x"):format(byte:byte())
+  end))
+end
+
+--- Hands over the host's measure of how many columns a text takes, and how it shows a text with bytes
+--- that are none.
+function table_text.open(measure, show)
+  display_width, shown = measure or display_width, show or shown
 end
 
 --- One value as an operator reads it: floats with at most three significant decimals.
@@ -64,7 +71,7 @@ function table_text.format(fmt, ...)
 end
 
 local function one_line(text)
-  return (text:gsub("%s*\n%s*", " ⏎ "))
+  return (text:gsub("%s*\n%s*", " ⏎ "):gsub("\t", " "))
 end
 
 --- The columns of a list of rows: as asked, as the rows' source says, else all keys in byte order.
@@ -101,6 +108,7 @@ local function cut(text, width)
   if display_width(text) <= width then
     return text
   end
+  text = utf8.len(text) and text or shown(text)
   local out, used = {}, 0
   for _, code in utf8.codes(text, true) do
     local char = utf8.char(code)
@@ -112,43 +120,76 @@ local function cut(text, width)
   end
   return table.concat(out) .. "…"
 end
+table_text.cut = cut
 
---- Lines of at most `width` columns, broken at spaces; a longer word stays whole. nil: one line.
----@return string[]
-function table_text.wrap(text, width)
+local function wrap_line(lines, text, width)
   if not width or display_width(text) <= width then
-    return { text }
+    lines[#lines + 1] = text
+    return
   end
-  local lines, current = {}, nil
-  for word in text:gmatch "%S+" do
-    if current and display_width(current) + 1 + display_width(word) <= width then
-      current = current .. " " .. word
-    else
+  local current, gap = text:match "^%s*", ""
+  for word, behind in text:gmatch "(%S+)(%s*)" do
+    local longer = current .. gap .. word
+    if current:find "%S" and display_width(longer) > width then
       lines[#lines + 1] = current
-      current = word
+      longer = word
     end
+    current, gap = longer, behind
   end
   lines[#lines + 1] = current
+end
+
+--- A text's lines, each broken at spaces to at most `width` columns; a longer word stays whole, so
+--- that it can be copied. nil: not broken.
+---@return string[]
+function table_text.wrap(text, width)
+  local lines = {}
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    wrap_line(lines, line, width)
+  end
   return lines
 end
 
---- Takes columns away from the widest ones until the table fits `available`.
-local function shrink(widths, available)
+--- `text` behind `lead`, its later lines below its first: nothing in it begins a line of its own.
+---@return string
+function table_text.hang(lead, text, width)
+  local room = display_width(lead)
+  return lead .. table.concat(table_text.wrap(text, width and width - room), "\n" .. (" "):rep(room))
+end
+
+--- Takes columns away from the widest ones until the table fits `available`; none gets narrower than
+--- its floor.
+local function shrink(widths, floors, available)
   local total = 0
   for _, width in ipairs(widths) do
     total = total + width
   end
   while total > available do
-    local widest = 1
-    for i = 2, #widths do
-      if widths[i] > widths[widest] then
+    local widest
+    for i = 1, #widths do
+      if widths[i] > floors[i] and (not widest or widths[i] > widths[widest]) then
         widest = i
       end
     end
-    if widths[widest] <= 6 then
-      return
+    if not widest then
+      return false
     end
     widths[widest], total = widths[widest] - 1, total - 1
+  end
+  return true
+end
+
+--- Fits columns into `width`: texts keep 6 columns, if that is too much 3; numbers are never cut,
+--- since a part of a number is another number.
+local function fit(widths, numeric, digits, width)
+  for _, least in ipairs { 6, 3 } do
+    local floors = {}
+    for c = 1, #widths do
+      floors[c] = numeric[c] and digits[c] or least
+    end
+    if shrink(widths, floors, width) then
+      return
+    end
   end
 end
 
@@ -156,9 +197,9 @@ end
 ---@return string[]
 function table_text.rows(rows, columns, width)
   columns = table_text.columns(rows, columns)
-  local cells, widths, numeric = {}, {}, {}
+  local cells, widths, numeric, digits = {}, {}, {}, {}
   for c, name in ipairs(columns) do
-    widths[c], numeric[c] = display_width(tostring(name)), true
+    widths[c], numeric[c], digits[c] = display_width(one_line(tostring(name))), true, 1
   end
   for r, row in ipairs(rows) do
     cells[r] = {}
@@ -166,12 +207,13 @@ function table_text.rows(rows, columns, width)
       local text = table_text.value(row[name])
       text = one_line(text)
       cells[r][c] = text
-      widths[c] = math.max(widths[c], display_width(text))
+      digits[c] = math.max(digits[c], display_width(text))
+      widths[c] = math.max(widths[c], digits[c])
       numeric[c] = numeric[c] and (row[name] == nil or type(row[name]) == "number")
     end
   end
   if width then
-    shrink(widths, width - 2 * (#columns - 1))
+    fit(widths, numeric, digits, width - 2 * (#columns - 1))
   end
   local function line(texts)
     local out = {}
@@ -183,7 +225,7 @@ function table_text.rows(rows, columns, width)
   end
   local heads = {}
   for c, name in ipairs(columns) do
-    heads[c] = tostring(name)
+    heads[c] = one_line(tostring(name))
   end
   local lines = { line(heads) }
   for r = 1, #rows do

@@ -131,7 +131,7 @@ end
 ---@return integer exit code
 return function(services)
   local host, flags = services.host, services.options.flags
-  table_text.open(host.term.display_width)
+  table_text.open(host.term.display_width, host.term.shown)
   local id = history.find(services.options.words[1])
   local shown, ended = 0, false
   repeat

@@ -7,7 +7,7 @@ local table_text = require "runtime.table_text"
 ---@return integer exit code
 return function(services)
   local host = services.host
-  table_text.open(host.term.display_width)
+  table_text.open(host.term.display_width, host.term.shown)
   local rows = { columns = { "run", "started", "mode", "environment", "operator", "state", "code", "changes" } }
   for _, summary in ipairs(history.all()) do
     rows[#rows + 1] = summary

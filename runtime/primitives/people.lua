@@ -71,8 +71,10 @@ return function(services)
     report.emit { event = "asking", step = context.current().step.shown, id = request.id, text = request.text }
     local place = run.environment.name .. (run.environment.protected and " (PROTECTED)" or "")
     host.term.err "\n"
-    host.term.err(" ? " .. request.text .. "\n", "bold")
-    host.term.err(("   environment %s%s\n"):format(place, request.impact and ("   impact " .. tostring(request.impact)) or ""))
+    local width = host.term.width()
+    host.term.err(table_text.hang(" ? ", request.text, width) .. "\n", "bold")
+    local impact = request.impact and ("   impact " .. tostring(request.impact)) or ""
+    host.term.err(table_text.hang("   ", ("environment %s%s"):format(place, impact), width) .. "\n")
   end
 
   --- Asks on the terminal; the answer, or nil and why there is none.
@@ -204,7 +206,8 @@ return function(services)
       question(request)
       local undone = 0
       for _, item in ipairs(request.items or { "done?" }) do
-        if host.term.ask { kind = "yesno", prompt = ("   %s  yes or no [no]: "):format(item) } ~= true then
+        local words = table_text.hang("   ", item .. "  yes or no [no]: ", host.term.width())
+        if host.term.ask { kind = "yesno", prompt = words } ~= true then
           undone = undone + 1
         end
       end
