@@ -86,7 +86,11 @@ local headlines = {
 local function headline(run, state, code)
   local word = headlines[state]
   if state == "done" and code ~= 0 then
-    word = run.answer_unmet and "DONE, but an answer met no gate" or "DONE, a check is critical"
+    word = run.answer_unmet and "DONE, but an answer met no gate"
+      or step.worst(run) == "critical" and "DONE, a check is critical"
+      or "DONE, with warnings"
+  elseif state == "done" and step.worst(run) ~= "ok" and not run.dry then
+    word = "DONE, with warnings"
   end
   if run.dry then
     word = state == "done" and code == 0 and "DRY RUN DONE, nothing was changed" or "DRY RUN: " .. word .. ", nothing was changed"
@@ -101,7 +105,11 @@ local function check_lines(run)
   for _, name in ipairs(run.check_order) do
     local entry = run.checks[name]
     list[#list + 1] = {
-      rank = entry.undetermined and 0.5 or author_report.rank[entry.verdict],
+      name = name,
+      value = entry.value,
+      unit = entry.unit,
+      verdict = entry.verdict,
+      undetermined = entry.undetermined,
       style = entry.undetermined and "yellow" or check_styles[entry.verdict],
       text = ("%s  %s %s%s"):format(
         entry.undetermined and "UNDETERMINED" or entry.verdict:upper(),
@@ -111,13 +119,14 @@ local function check_lines(run)
       ),
     }
   end
-  local order = {}
+  local order, rank = {}, {}
   for index, item in ipairs(list) do
     order[item] = index
+    rank[item] = item.undetermined and 0.5 or author_report.rank[item.verdict]
   end
   table.sort(list, function(a, b)
-    if a.rank ~= b.rank then
-      return a.rank > b.rank
+    if rank[a] ~= rank[b] then
+      return rank[a] > rank[b]
     end
     return order[a] < order[b]
   end)
@@ -135,10 +144,14 @@ local function next_commands(run, state, code)
   elseif run.dry and (run.planned_count or 0) > 0 then
     list[#list + 1] = run.command_line
   end
-  if run.failure and not run.dry then
-    for _, entry in ipairs(stack.pending(run, true)) do
-      list[#list + 1] = "not taken back: " .. entry.text
-    end
+  return list
+end
+
+--- What a failed run left that could have been taken back.
+local function left_behind(run)
+  local list = {}
+  for _, entry in ipairs(run.failure and not run.dry and stack.pending(run, true) or {}) do
+    list[#list + 1] = entry.text
   end
   return list
 end
@@ -156,7 +169,7 @@ function outcome.event(run, failure, code, seconds)
       changed[#changed + 1] = (change.outcome == "done" and "" or ("(" .. change.outcome .. ") ")) .. change.summary
     end
   end
-  local told = failure
+  local told = failure or run.undo_failure
   if run.answer_unmet then
     told = errors.usage {
       message = ("--answer '%s' met no gate"):format(run.answer_unmet),
@@ -178,6 +191,7 @@ function outcome.event(run, failure, code, seconds)
     checks = check_lines(run),
     worst = step.worst(run),
     open = run.open,
+    left = left_behind(run),
     fidelity = run.dry and engine.fidelity(run) or nil,
     next = next_commands(run, state, code),
     reason = run.finished,

@@ -110,7 +110,8 @@ end
 
 --- Raises `refused` or returns. Costs are reserved here, before anything is sent.
 function policy.check(run, effect)
-  if effect.uses then
+  local tells = effect.uses and effect.uses[1] == "notify" and run.header.tell
+  if effect.uses and not (tells and tells[effect.uses[2]]) then
     check_uses(run.header.uses or {}, run.params, effect)
   end
   if effect.costs then

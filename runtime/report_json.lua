@@ -7,7 +7,7 @@ local report_json = {}
 report_json.version = 1
 
 --- Fields that are lists also when they are empty.
-local lists = { "changed", "checks", "open", "next", "items" }
+local lists = { "changed", "checks", "open", "left", "next", "items" }
 
 --- What of an effect goes out: never the request itself, which may hold a secret.
 local function effect_fields(effect)
@@ -55,6 +55,9 @@ function report_json.open(given)
     end
     line.step = type(line.step) == "table" and { number = line.step.number, name = line.step.name } or line.step
     line = plain.copy(line)
+    for _, check in ipairs(line.event == "run.end" and line.checks or {}) do
+      check.style = nil
+    end
     for _, name in ipairs(lists) do
       line[name] = line[name] and host.json.array(line[name])
     end

@@ -100,7 +100,7 @@ function tasks.side_by_side(parent, list, opts)
           stopped = true
           for _, other in ipairs(running) do
             if other.index ~= index then
-              tasks.cancel(other.ctx, other.task, "another branch failed")
+              tasks.cancel(other.ctx, other.task, "stopped because another one beside it failed")
             end
           end
         end

@@ -28,8 +28,8 @@ function step(name, opts, fn) end
 ---@field id string? name for --from, --until and --skip
 ---@field together boolean? the steps run side by side; each one's lines are shown together
 ---@field keep_going boolean? goes on after a failed step; the group fails all the same
----@field retry table? taken, and without effect yet
----@field when boolean|function? false leaves the group out
+---@field retry table? {times = 2, after = "5s"}: the whole group again, while it changed nothing
+---@field when boolean|function|string? as for a step; otherwise its steps are skipped, aloud
 
 --- holds the steps that fn declares
 ---@param name string

@@ -16,7 +16,9 @@ local seconds_of = require "runtime.seconds"
 local stack = require "runtime.stack"
 local step = require "runtime.step"
 local step_options = require "runtime.step_options"
+local table_text = require "runtime.table_text"
 local tasks = require "runtime.tasks"
+local tell = require "runtime.tell"
 local text = require "runtime.text"
 
 local adapter_names = { "people", "folder", "time", "sql", "http", "shell", "notify" }
@@ -211,12 +213,11 @@ local function undo_wanted(services, run)
   host.term.err "\n"
   host.term.err(" ? Take back what this run did?\n", "bold")
   for i, entry in ipairs(list) do
-    host.term.err(("   %d. %s\n"):format(i, entry.text))
+    host.term.err(table_text.hang(("   %d. "):format(i), entry.text, host.term.width()) .. "\n")
   end
-  host.term.err("   yes or no [no]: ", "bold")
   -- A task of the run, so that a signal ends the question.
   local ctx = context.branch(run.context, "undo")
-  local ok, answer = tasks.join(ctx, tasks.spawn(ctx, host.term.ask, { kind = "yesno" }))
+  local ok, answer = tasks.join(ctx, tasks.spawn(ctx, host.term.ask, { kind = "yesno", prompt = "   yes or no [no]: " }))
   return ok and answer == true
 end
 
@@ -337,7 +338,9 @@ return function(services)
     host.task.cancel(deadline)
   end
   unwind(services, run, failure)
-  local code = end_run(run, failure, outcome.code(run, failure), host.clock.monotonic() - began)
+  local code, seconds = outcome.code(run, failure), host.clock.monotonic() - began
+  tell.all(run, outcome.event(run, failure, code, seconds))
+  code = end_run(run, failure, code, seconds)
   host.task.cancel(signals)
   close_adapters(adapters)
   return code

@@ -45,7 +45,7 @@ end)
 
 t.test("the summary says what changed, the checks, the code", function()
   local run = play(change)
-  says(run, "DONE   Test on lab   exit 0")
+  says(run, "DONE, with warnings   Test on lab   exit 0")
   says(run, "changed      exec delete")
   says(run, "checks       WARNING  load 7 %")
 end)

@@ -40,7 +40,7 @@ t.test("on failure without a terminal only the always run, and what is left is n
   local run = play(stacked(fails))
   t.equal(run.code, 1)
   t.equal(fake.order(run, "perform"), "perform b")
-  t.equal(run.text:find("not taken back: c", 1, true) ~= nil, true)
+  t.equal(run.text:find("not undone   c", 1, true) ~= nil, true)
 end)
 
 t.test("on failure with --undo-on-failure all run, last first: 8", function()
