@@ -177,12 +177,22 @@ local function watch_signals(services, run)
   end)
 end
 
-local function watch_deadline(services, run)
+--- --deadline in seconds, or nil.
+local function deadline_of(flags)
+  local ok, seconds = pcall(function()
+    return flags.deadline and seconds_of(flags.deadline, "--deadline")
+  end)
+  if not ok then
+    error(errors.usage { message = errors.wrap(seconds).message }, 0)
+  end
+  return seconds
+end
+
+local function watch_deadline(services, run, seconds)
   local deadline = services.options.flags.deadline
-  if not deadline then
+  if not seconds then
     return nil
   end
-  local seconds = seconds_of(deadline, "--deadline")
   return services.host.task.spawn(function()
     if services.host.task.sleep(seconds) then
       run.deadline_over = true
@@ -315,6 +325,7 @@ return function(services)
   local book = loader.load(services, options.words[1], { globals = globals })
   step_options.verify(declared.nodes, book.header)
   local values = params.resolve(services, book, environment, options.flags.params or {})
+  local seconds_left = deadline_of(options.flags)
   local run = new_run(services, book, environment, values)
   run.known_gate = function(id)
     local base = id:gsub("%.%d+$", "")
@@ -328,7 +339,7 @@ return function(services)
   local began = host.clock.monotonic()
   journal.write(run, start_record(services, run, book), true)
   announce(services, run, book)
-  local signals, deadline = watch_signals(services, run), watch_deadline(services, run)
+  local signals, deadline = watch_signals(services, run), watch_deadline(services, run, seconds_left)
   local failure = play_steps(run, declared)
   if run.stop and not failure then
     failure = run.stop
