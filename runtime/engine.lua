@@ -241,8 +241,8 @@ local function need_id(book, flag, id)
   }, 0)
 end
 
---- The nodes between --from and --until, both included.
-local function selection(run, book)
+--- The nodes between --from and --until, both included. Raises a usage error for ids that play nothing.
+function engine.select(run, book)
   local from, till = run.options.from, run.options["until"]
   if from then
     need_id(book, "--from", from)
@@ -284,7 +284,7 @@ end
 
 --- Runs the chosen steps. Returns nil, or the failure that ended the run.
 function engine.run(run, book)
-  local nodes = selection(run, book)
+  local nodes = run.caller and book.nodes or engine.select(run, book) -- --from and the like are the caller's
   run.total_steps = count_steps(nodes)
   for _, node in ipairs(nodes) do
     local record = engine.run_node(run, node, run.context)

@@ -1,5 +1,6 @@
 --- opsrun play: loads a playbook, opens a run, plays its steps, closes the run, says how it ended.
 local author_globals = require "runtime.author.globals"
+local call = require "runtime.call"
 local context = require "runtime.context"
 local engine = require "runtime.engine"
 local environments = require "runtime.environment"
@@ -327,10 +328,12 @@ return function(services)
   local values = params.resolve(services, book, environment, options.flags.params or {})
   local seconds_left = deadline_of(options.flags)
   local run = new_run(services, book, environment, values)
+  run.called = call.load(services, book, author_globals)
   run.known_gate = function(id)
     local base = id:gsub("%.%d+$", "")
     return declared.by_id[base] ~= nil or declared.by_id[id] ~= nil or id == "environment"
   end
+  engine.select(run, declared) -- a mistyped id is no run
   open_report(services)
   run.id, run.store = journal.create(book.name)
   step.open(host)
