@@ -69,6 +69,9 @@ end
 
 --- -p words as name -> text; a name that is not declared names the nearest valid one.
 local function parse_words(book, words)
+  if #words == 0 then
+    return words -- values by name, or nothing
+  end
   local given = {}
   for _, word in ipairs(words) do
     local name, value = word:match "^([^=]+)=(.*)$"
@@ -172,7 +175,25 @@ local function strict(values, declared)
   })
 end
 
+--- The values a called playbook gets: what the caller gave, as values or texts; else as for a run.
+---@param given table<string, any>
+---@return table p
+function params.of_call(services, book, environment, given)
+  for name in pairs(given) do
+    if not book.header.params[name] then
+      local hint = text.suggest(tostring(name), text.keys(book.header.params), "parameters")
+      error(errors.wrap(("call: '%s' has no parameter '%s' (%s)"):format(book.name, tostring(name), hint or "it has none")), 0)
+    end
+  end
+  local ok, values = pcall(params.resolve, services, book, environment, given)
+  if not ok and errors.is(values, "usage") then -- nobody typed it: the calling playbook is wrong
+    values = errors.fail { message = "call: " .. values.message, hint = values.hint }
+  end
+  return ok and values or error(values, 0)
+end
+
 --- The values of a run. Missing required ones are listed in one usage error.
+---@param words string[]|table<string, any> "name=value", or values by name
 ---@return table p
 function params.resolve(services, book, environment, words)
   local values, missing = {}, {}

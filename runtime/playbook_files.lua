@@ -126,6 +126,7 @@ function files.find(host, given)
   end
   local looked = "looked in: " .. table.concat(places, ", ")
   error(errors.load {
+    code = "missing",
     message = ("no playbook '%s'"):format(given),
     hint = near and ("did you mean '%s'? (%s)"):format(near, looked) or (looked .. "; 'opsrun list' shows what there is"),
   }, 0)

@@ -116,6 +116,9 @@ function policy.check(run, effect)
   end
   if effect.costs then
     reserve(run, effect)
+    if run.caller then -- a called playbook spends of its caller's budget as well
+      reserve(run.caller, effect)
+    end
   end
 end
 

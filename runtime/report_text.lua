@@ -154,6 +154,12 @@ handlers["note"] = function(e)
   end
 end
 
+handlers["chart"] = function(e)
+  open_step(e)
+  line(indent .. e.title .. ":", "dim")
+  block(table_text.bars(e.rows, width()))
+end
+
 handlers["artifact"] = function(e)
   open_step(e)
   line(indent .. "saved " .. e.path, "dim")

@@ -172,7 +172,7 @@ local function start(run, node, record, number)
     event = "step.start",
     step = record.shown,
     id = node.id,
-    number = node.number,
+    number = record.shown.number,
     name = node.name,
     attempt = number,
     total = run.total_steps,
@@ -224,7 +224,8 @@ local function make_record(run, node, parent)
   run.records[node] = record
   run.step_records[#run.step_records + 1] = record
   run.step_keys = (run.step_keys or 0) + 1
-  record.shown = { key = tostring(run.step_keys), number = node.number, name = node.name, attempt = record.attempt }
+  local number = (run.number_prefix or "") .. node.number
+  record.shown = { key = tostring(run.step_keys), number = number, name = node.name, attempt = record.attempt }
   return record
 end
 

@@ -234,6 +234,23 @@ function table_text.rows(rows, columns, width)
   return lines
 end
 
+--- Rows {x, y} as bars: one line each, the longest as wide as there is room.
+---@return string[]
+function table_text.bars(rows, width)
+  local names, wide, most = {}, 0, 0
+  for i, row in ipairs(rows) do
+    names[i] = one_line(table_text.value(row.x))
+    wide, most = math.max(wide, display_width(names[i])), math.max(most, row.y or 0)
+  end
+  local room = math.max(10, math.min(40, (width or 72) - wide - 16))
+  local lines = {}
+  for i, row in ipairs(rows) do
+    local length = (row.y or 0) > 0 and most > 0 and math.max(1, math.floor(room * row.y / most + 0.5)) or 0
+    lines[i] = ("%s  %s %s"):format(pad(names[i], wide), ("█"):rep(length), table_text.value(row.y))
+  end
+  return lines
+end
+
 --- A single table as "name  value" lines, names in byte order (or in the order of `columns`).
 function table_text.fields(value, columns)
   local names = columns or {}

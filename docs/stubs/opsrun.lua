@@ -124,6 +124,39 @@ function parallel(list, opts) end
 ---@return any[], any[]
 function each(list, opts, fn) end
 
+---@class opsrun.hold.options
+---@field every opsrun.Duration? pause between looks; default 5s
+---@field tolerate integer? how many looks may say no; default 0
+
+--- fn must stay true for the whole time; it only reads. A dry run looks once
+---@param duration opsrun.Duration
+---@param opts opsrun.hold.options|function
+---@param fn? function
+function hold(duration, opts, fn) end
+
+--- calls fn for consecutive slices of at most n items, one after another
+---@param list table
+---@param n integer
+---@param fn function
+---@return any[]
+function batches(list, n, fn) end
+
+--- plays another playbook's steps inside this step: one journal, one mode; the header's calls names it
+---@param playbook string
+---@param params? table
+---@return {status: string, worst: string, result: any}
+function call(playbook, params) end
+
+---@class opsrun.chart.options
+---@field x string? needed: the column that says what a bar is
+---@field y string? needed: the column that says how long it is
+
+--- shows rows as bars
+---@param title string
+---@param rows table[]
+---@param opts opsrun.chart.options
+function chart(title, rows, opts) end
+
 --- on failure, if the operator agrees, fn takes back what was done; last registered, first run
 ---@param text string
 ---@param fn function
@@ -616,6 +649,11 @@ function shell.run(command, opts) end
 ---@class opsrun.sql
 local sql_handle = {}
 
+--- the same server and login, another database (pure)
+---@param database string
+---@return any # handle
+function sql_handle:database(database) end
+
 ---@class opsrun.options.sql_each
 ---@field lock_timeout opsrun.Duration?
 ---@field exact boolean?
@@ -633,6 +671,19 @@ local sql_handle = {}
 ---@param opts? opsrun.options.sql_each
 ---@return any # integer
 function sql_handle:each(text, values, fn, opts) end
+
+---@class opsrun.options.sql_environment
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- variables for pg_dump, pg_restore, psql: shell.run(…, {env = …}); the password is a secret (read)
+---@param opts? opsrun.options.sql_environment
+---@return any # {PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, …}
+function sql_handle:environment(opts) end
 
 ---@class opsrun.options.sql_exec
 ---@field lock_timeout opsrun.Duration?
@@ -686,6 +737,22 @@ function sql_handle:one(text, values, opts) end
 ---@return any # rows
 function sql_handle:query(text, values, opts) end
 
+---@class opsrun.options.sql_transaction
+---@field lock_timeout opsrun.Duration?
+---@field isolation any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- several statements as one change: all of them, or none when fn(tx) raises (change)
+---@param fn function
+---@param opts? opsrun.options.sql_transaction
+---@return any # {value, count, statements}
+function sql_handle:transaction(fn, opts) end
+
 ---@class opsrun.options.sql_value
 ---@field lock_timeout opsrun.Duration?
 ---@field exact boolean?
@@ -703,7 +770,12 @@ function sql_handle:query(text, values, opts) end
 ---@return any # any?
 function sql_handle:value(text, values, opts) end
 
---- A connection or name of the environment.
----@param name string
----@return opsrun.sql
-function sql(name) end
+---@class opsrun.sql_library
+---@overload fun(name: string): opsrun.sql
+sql = {}
+
+--- %I an identifier, %L a literal, %s text as it is, %% a percent sign; each quoted as PostgreSQL does (pure)
+---@param text string
+---@param ... any
+---@return any # text
+function sql.format(text, ...) end

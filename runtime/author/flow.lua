@@ -45,6 +45,8 @@ local function sample(ctx, fn)
   error(value, 0)
 end
 
+flow.sample = sample
+
 function flow.build(host)
   local api = {}
 

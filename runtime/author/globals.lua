@@ -1,9 +1,11 @@
 --- All an author may call, and the book the steps are collected in: for every command that runs the top
 --- level of a playbook.
 local author_report = require "runtime.author.report"
+local call = require "runtime.call"
 local engine = require "runtime.engine"
 local faces = require "runtime.faces"
 local flow = require "runtime.author.flow"
+local hold = require "runtime.author.hold"
 local stack = require "runtime.stack"
 
 ---@param host table
@@ -19,5 +21,7 @@ return function(host)
   add(author_report.build(host))
   add(flow.build(host))
   add(stack.build(host, globals))
+  add(hold.build(host))
+  add(call.build { host = host })
   return globals, declared
 end

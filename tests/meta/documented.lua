@@ -57,6 +57,7 @@ claim("the signatures are exactly what playbooks get", function(say)
     handed_out(names, path, "api")
   end
   handed_out(names, "runtime/stack.lua", "api")
+  handed_out(names, "runtime/call.lua", "api")
   handed_out(names, "runtime/engine.lua", "globals")
   for _, signature in ipairs(signatures) do
     signed[signature.name] = true
