@@ -3,7 +3,7 @@
 --- the reference index. No row holds a function.
 ---
 ---@class opsrun.EffectRow
----@field class "read"|"record"|"change"|"ask"|"tell"
+---@field class "read"|"record"|"change"|"ask"|"tell"|"pure"  pure: computes, no effect; runtime/<module>/pure.lua
 ---@field module string    which adapter
 ---@field verb string      which verb of it
 ---@field face "handle"|"library"|"both"|"call"|"global"  sql(n):query() | shell.read() | both | notify(n)(…) | confirm(…)

@@ -91,6 +91,15 @@ function errors.wrap(value, where)
   end
   return setmetatable({ kind = "script", message = message, where = where }, mt)
 end
+
+--- What an author's function raised inside a primitive: a typo in it is the author's, not ours.
+function errors.of_author(value)
+  local err = errors.wrap(value)
+  if err.kind == "script" then
+    err.author = true
+  end
+  return err
+end
 errors.kinds.script = 1 -- a typo or a misuse in the playbook
 
 return errors

@@ -75,10 +75,30 @@ local function option_set(row)
   return set, names
 end
 
+--- What a row's function does with checked arguments: an effect passes the gate; what only computes
+--- is done here, also while the playbook loads.
+local function performer(row, to_handle)
+  if row.class ~= "pure" then
+    return function(call, at)
+      return gate.call(row.kind, call, at)
+    end
+  end
+  local compute = require("runtime." .. row.module .. ".pure")[row.verb]
+  return function(call, at)
+    local result, why = compute(call.name, table.unpack(call, 1, call.n or #row.params))
+    if why then
+      misuse(row.label, why, nil, at)
+    end
+    return row.returns == "handle" and to_handle(result) or result
+  end
+end
+
 --- Builds the function behind one row.
 ---@param row opsrun.EffectRow
 ---@param where fun(): string? the author's line
-local function build(row, where)
+---@param to_handle fun(name: string): table
+local function build(row, where, to_handle)
+  local perform = performer(row, to_handle)
   local label = row.label
   local known, names = option_set(row)
   local positional, with_opts, variadic = {}, false, false
@@ -134,7 +154,7 @@ local function build(row, where)
     if not variadic and args.n > #positional + (with_opts and 1 or 0) then
       misuse(label, ("takes %d arguments, got %d"):format(#positional + (with_opts and 1 or 0), args.n), nil, at)
     end
-    return gate.call(row.kind, call, at)
+    return perform(call, at)
   end
 end
 
@@ -198,7 +218,7 @@ function faces.build(host)
       or row.face == "handle" and (row.module .. ":" .. row.verb)
       or row.face == "call" and row.module
       or (row.module .. "." .. row.verb)
-    local call = build(row, where)
+    local call = build(row, where, module and module.handle)
     if row.face == "global" then
       globals[row.verb] = function(...)
         return call(nil, ...)

@@ -107,14 +107,15 @@ end
 --- 8. the primitive: the only place in the program where one is called.
 local function perform(current, row, effect, token)
   local adapter = services.adapters[row.module]
-  current.in_change = alters(effect)
+  local outer = rawget(current, "in_change") -- a read inside an author's function that is part of a change
+  current.in_change = outer or alters(effect)
   local ok, result = pcall(adapter.perform, row.verb, effect.request, token, effect)
-  current.in_change = false
+  current.in_change = outer
   if ok then
     return true, result
   end
   local err = name_cause(current, errors.wrap(result))
-  if err.kind == "script" then
+  if err.kind == "script" and not err.author then
     err = errors.bug { message = err.message, outcome = alters(effect) and "unknown" or "failed" }
   end
   if err.kind == "effect" and err.outcome == "unknown" and alters(effect) then
@@ -185,7 +186,7 @@ function gate.call(kind, args, where)
     err.where = err.where or where
     error(err, 0)
   end
-  if current.reads_only and alters(effect) then
+  if current.reads_only and (alters(effect) or row.interactive) then
     error(errors.wrap(("'%s' inside %s: only reads are allowed there"):format(effect.summary, current.reads_only), where), 0)
   end
   local key = context.key(current)

@@ -1,4 +1,4 @@
---- sql "primary":query, one, value, each, exec. Reads are proved before they are sent; changes run in
+--- sql "primary":query, one, value, each, exec, transaction, environment. Reads are proved before they are sent; changes run in
 --- a transaction whose id is known first. See runtime/sql/ for each part.
 local change = require "runtime.sql.change"
 local errors = require "runtime.errors"
@@ -7,6 +7,7 @@ local pool = require "runtime.sql.pool"
 local read = require "runtime.sql.read"
 local seconds_of = require "runtime.seconds"
 local texts = require "runtime.sql.texts"
+local transaction = require "runtime.sql.transaction"
 
 --- More rows than this are not kept in the journal.
 local KEPT_ROWS = 10000
@@ -19,6 +20,7 @@ return function(services)
   local sessions = pool.new(services)
   local trees, tree_count = {}, 0
   local adapter = {}
+  local named = setmetatable({}, { __mode = "k" }) -- tables of variables -> their connection's name
 
   --- The parse tree of a text, or nil and the parser's error. Pure, so remembered.
   local function parse(text)
@@ -70,23 +72,60 @@ return function(services)
     request.exact = opts.exact
   end
 
-  function adapter.describe(verb, args)
-    local entry = sessions:entry(args.name)
-    local opts = args.opts or {}
-    local request = {
-      entry = entry,
-      text = args[1],
-      timeout = option(opts, "timeout"),
-      lock_timeout = option(opts, "lock_timeout"),
-      row_fn = args[3],
-    }
+  --- A request of one statement, of a call or of a transaction's function.
+  local function statement(verb, entry, text, values, opts)
+    local request = { entry = entry, text = text }
     local declared
     if verb == "exec" then
       describe_change(request, opts)
     else
       declared = describe_read(entry, request, opts)
     end
-    request.item = read.bind(request, args[2], host.json.null)
+    request.item = read.bind(request, values, host.json.null)
+    return request, declared
+  end
+
+  local function describe_transaction(args, entry, opts)
+    return {
+      target = args.name,
+      summary = ("transaction on %s"):format(args.name),
+      body = { isolation = opts.isolation },
+      request = {
+        entry = entry,
+        text = "transaction",
+        fn = args[1],
+        begin = transaction.begin(opts.isolation),
+        timeout = option(opts, "timeout"),
+        lock_timeout = option(opts, "lock_timeout"),
+        statement = statement,
+        where = host.where or function() end,
+      },
+      opts = opts,
+    }
+  end
+
+  local function describe_environment(args, entry, opts)
+    return {
+      target = args.name,
+      summary = ("environment of %s"):format(args.name),
+      body = {},
+      request = { entry = entry },
+      opts = opts,
+    }
+  end
+
+  function adapter.describe(verb, args)
+    local entry = sessions:entry(args.name)
+    local opts = args.opts or {}
+    if verb == "transaction" then
+      return describe_transaction(args, entry, opts)
+    elseif verb == "environment" then
+      return describe_environment(args, entry, opts)
+    end
+    local request, declared = statement(verb, entry, args[1], args[2], opts)
+    request.timeout = option(opts, "timeout")
+    request.lock_timeout = option(opts, "lock_timeout")
+    request.row_fn = args[3]
     local values = {}
     for i = 1, request.item.n do
       values[i] = plain(request.item[i + 1])
@@ -106,8 +145,10 @@ return function(services)
   end
 
   function adapter.prepare(verb, request)
-    if verb == "exec" then
+    if verb == "exec" or verb == "transaction" then
       return change.prepare(sessions, request.entry, request)
+    elseif verb == "environment" then
+      return nil
     end
     read.prove(sessions, request.entry, request)
   end
@@ -135,11 +176,34 @@ return function(services)
     return change.perform(sessions, request.entry, request, token)
   end
 
+  function perform.transaction(request, token)
+    return transaction.perform(sessions, request.entry, request, token)
+  end
+
+  --- What libpq's own programs need to meet the connection's server. Kept by name only.
+  local function variables_of(entry)
+    local variables, why = host.sql.environment(entry.config.url, entry.database)
+    if not variables then
+      error(errors.precondition { message = ("'%s': %s"):format(entry.name, why) }, 0)
+    end
+    variables.PGAPPNAME = sessions:application_name()
+    variables.PGCONNECT_TIMEOUT = variables.PGCONNECT_TIMEOUT or "10"
+    named[variables] = entry.name
+    return variables
+  end
+
+  function perform.environment(request)
+    return variables_of(request.entry)
+  end
+
   function adapter.perform(verb, request, token)
     return perform[verb](request, token)
   end
 
   function adapter.preview(verb, request)
+    if verb == "transaction" then
+      return transaction.preview(sessions, request.entry, request)
+    end
     return verb == "exec" and change.preview(sessions, request.entry, request) or nil
   end
 
@@ -194,6 +258,8 @@ return function(services)
         return nil, why
       end
       return { count = result.count, rows = rows }
+    elseif verb == "environment" then
+      return { name = named[result] }
     end
     return result
   end
@@ -203,6 +269,8 @@ return function(services)
       return unpack_rows(kept)
     elseif verb == "exec" then
       return { count = kept.count, rows = unpack_rows(kept.rows) }
+    elseif verb == "environment" then
+      return variables_of(sessions:entry(kept.name))
     end
     return kept
   end

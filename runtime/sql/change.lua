@@ -154,7 +154,7 @@ local function open_transaction(session, request)
   if not who then
     return nil, err
   end
-  local items = { { "BEGIN" }, table.unpack(settings(request)) }
+  local items = { { request.begin or "BEGIN" }, table.unpack(settings(request)) }
   local modern = session.conn:version() >= 130000
   items[#items + 1] = { ("SELECT pg_catalog.%s() AS xid"):format(modern and "pg_current_xact_id" or "txid_current") }
   local results
@@ -221,7 +221,8 @@ local function settle(pool, entry, token)
   return answer
 end
 
-local function result_of(answer)
+--- What a change returns, from the server's answer.
+function change.result_of(answer)
   local rows = answer.rows
   rows.columns, rows.count = answer.columns, #rows
   return { count = answer.affected or #rows, rows = rows }
@@ -239,6 +240,14 @@ local function raise_lost(pool, entry, request, token, err, seconds)
   elseif status == "aborted" then
     err.outcome = "failed"
     err.message = err.message .. "; nothing was changed"
+  end
+  texts.raise_statement(entry.name, request.text, err, "change", seconds)
+end
+
+--- The end of a change that did not come to its COMMIT's answer: asked for where it is unknown.
+function change.raise_end(pool, entry, request, token, err, seconds)
+  if err.outcome == "unknown" then
+    raise_lost(pool, entry, request, token, err, seconds)
   end
   texts.raise_statement(entry.name, request.text, err, "change", seconds)
 end
@@ -274,15 +283,12 @@ function change.perform(pool, entry, request, token)
   })
   if results and (request.autocommit or results[2].tag == "COMMIT") then
     tidy(pool, entry, request, session)
-    return result_of(results[1])
+    return change.result_of(results[1])
   end
   pool:drop(session) -- ends the transaction with the session
   catalogue.forget(entry.memory)
   err = err or { message = "the server rolled the change back", code = "40000", outcome = "failed" }
-  if err.outcome == "unknown" then
-    raise_lost(pool, entry, request, token, err, seconds)
-  end
-  texts.raise_statement(entry.name, request.text, err, "change", seconds)
+  change.raise_end(pool, entry, request, token, err, seconds)
 end
 
 --- "users", or "public.users": the relation a statement writes to, quoted for to_regclass.

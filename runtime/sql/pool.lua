@@ -28,13 +28,20 @@ function pool.normal(text)
   return (text:gsub("^%s+", ""):gsub("[%s;]+$", ""))
 end
 
---- What is known of a named connection. Raises when the environment has none of that name.
+--- What is known of a named connection, or of another database of its server ("primary/scratch", as
+--- :database names it). Raises when the environment has none of that name.
 function pool:entry(name)
   local entry = self.names[name]
   if entry then
     return entry
   end
-  local config = self.services.environment.connection("sql", name)
+  local connection, database = name:match "^([^/]+)/(.+)$"
+  local config = self.services.environment.connection("sql", connection or name)
+  if database then -- what the environment vouches for stands in its own database
+    local own = { url = config.url, connect_timeout = config.connect_timeout }
+    own.statement_timeout, own.lock_timeout = config.statement_timeout, config.lock_timeout
+    config = own
+  end
   local place = self.services.host.sql.place(config.url)
   local statements = {}
   for _, text in ipairs(config.trusted_statements or {}) do
@@ -43,6 +50,7 @@ function pool:entry(name)
   entry = {
     name = name,
     config = config,
+    database = database,
     place = place,
     idle = {},
     memory = catalogue.new(),
@@ -74,6 +82,7 @@ function pool:acquire(entry)
   local config = entry.config
   local conn, err = self.services.host.sql.connect {
     url = config.url,
+    database = entry.database,
     application_name = self:application_name(),
     timeout = config.connect_timeout and seconds_of(config.connect_timeout, "connect_timeout") or 10,
     statement_timeout = entry.timeout,

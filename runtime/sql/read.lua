@@ -120,7 +120,7 @@ function read.each(pool, entry, request, fn)
   local items, own = wrap(request)
   local deadline, seconds = limit(entry, request)
   local session = pool:acquire(entry)
-  local count, going = 0, true
+  local count, going, in_author = 0, true, false
   local ok, failure = pcall(function()
     local results, at_end = session.conn:run(items, { batch = BATCH, timeout = deadline, exact = request.exact })
     while true do
@@ -129,7 +129,10 @@ function read.each(pool, entry, request, fn)
       end
       for _, row in ipairs(results[own] and results[own].rows or {}) do
         count = count + 1
-        if fn(row) == false then
+        in_author = true
+        local answer = fn(row)
+        in_author = false
+        if answer == false then
           going = false
           return
         end
@@ -147,7 +150,7 @@ function read.each(pool, entry, request, fn)
     pool:release(entry, session)
   end
   if not ok then
-    error(failure, 0)
+    error(in_author and errors.of_author(failure) or failure, 0)
   end
   return count
 end

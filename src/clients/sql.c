@@ -94,6 +94,7 @@ __attribute__((constructor)) static void on_load(void) { connect_forget_environm
 extern const struct sql_api opsrun_sql_api;
 const struct sql_api opsrun_sql_api = {
     .place = connect_place,
+    .environment = connect_environment,
     .connect = connect_start,
     .connected = connect_take,
     .run = run_start,

@@ -19,8 +19,13 @@ struct sql_conn;
 struct sql_target {
   const char *url;              /* postgres://…, postgresql://… or keyword=value … */
   const char *application_name; /* may be NULL */
+  const char *database;         /* another one than the url's; may be NULL */
   uint64_t statement_timeout_ms; /* the server's own limit for the session; 0 none */
 };
+
+/* One variable of the environment by which libpq programs (pg_dump, psql) reach a target. The
+   texts live during the call only. */
+typedef void (*sql_variable)(void *data, const char *name, const char *value, bool is_secret);
 
 /* What can be said about a target without its password. Empty strings where not given. */
 struct sql_place {
@@ -82,6 +87,10 @@ struct sql_options {
 struct sql_api {
   /* Parses the url. False: *error is a text to free. */
   bool (*place)(const char *url, struct sql_place *out, char **error);
+  /* Hands over PGHOST, PGUSER, PGPASSWORD … of the url, so that a program given them meets the
+     server as `connect` does: protected alike, in `database` if not NULL. False as with `place`. */
+  bool (*environment)(const char *url, const char *database, sql_variable each, void *data,
+                      char **error);
   /* Connects; the operation's result is taken with `connected`. Fails "not sent" with code
      "resolve", "refused", "tls", "timeout", "connect" or an SQLSTATE. */
   struct op *(*connect)(const struct sql_target *target, uint64_t timeout_ms);

@@ -24,7 +24,7 @@ struct connect_op {
   struct op op;
   struct sql_conn *conn;
   PQconninfoOption *given;
-  char *application_name;
+  char *application_name, *database;
   char options[512];
   struct attempt attempts[MAX_ATTEMPTS];
   size_t attempt_count, at;
@@ -143,6 +143,7 @@ static void connect_destroy(struct op *op) {
   if (self->given != NULL) PQconninfoFree(self->given);
   conn_release(self->conn);
   free(self->application_name);
+  free(self->database);
   free(self);
 }
 
@@ -229,6 +230,37 @@ static bool is_ours(const char *keyword) {
   return false;
 }
 
+static bool is_local_name(const char *host) {
+  return host[0] == '\0' || is_socket(host) || strcmp(host, "localhost") == 0 ||
+         strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+}
+
+bool connect_environment(const char *url, const char *database, sql_variable each, void *data,
+                         char **error) {
+  PQconninfoOption *options = parse_url(url, error);
+  if (options == NULL) return false;
+  for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
+    if (o->envvar != NULL && o->val != NULL && o->val[0] != '\0' &&
+        (database == NULL || strcmp(o->keyword, "dbname") != 0))
+      each(data, o->envvar, o->val, strcmp(o->keyword, "password") == 0);
+  if (database != NULL) each(data, "PGDATABASE", database, false);
+  const char *host = given(options, "host"), *mode = given(options, "sslmode");
+  if (host == NULL) host = given(options, "hostaddr");
+  if (host == NULL) {
+    host = "/var/run/postgresql";
+    each(data, "PGHOST", host, false);
+  }
+  if (mode == NULL) {
+    mode = is_local_name(host) ? "prefer" : "verify-full";
+    each(data, "PGSSLMODE", mode, false);
+  }
+  if (strncmp(mode, "verify-", 7) == 0 && given(options, "sslrootcert") == NULL &&
+      access(SYSTEM_CERTIFICATES, R_OK) == 0)
+    each(data, "PGSSLROOTCERT", SYSTEM_CERTIFICATES, false);
+  PQconninfoFree(options);
+  return true;
+}
+
 /* A remote server proves who it is unless the url says otherwise; loopback and socket directories
    are taken as they come. */
 static void add_protection(struct connect_op *self, struct params *params) {
@@ -247,10 +279,13 @@ static bool start_attempt(struct connect_op *self) {
   const struct attempt *attempt = &self->attempts[self->at];
   struct params params = {.count = 0};
   for (const PQconninfoOption *o = self->given; o->keyword != NULL; o++)
-    if (o->val != NULL && o->val[0] != '\0' && !is_ours(o->keyword)) add(&params, o->keyword, o->val);
+    if (o->val != NULL && o->val[0] != '\0' && !is_ours(o->keyword) &&
+        (self->database == NULL || strcmp(o->keyword, "dbname") != 0))
+      add(&params, o->keyword, o->val);
   add(&params, "host", attempt->host);
   if (attempt->address[0] != '\0') add(&params, "hostaddr", attempt->address);
   add(&params, "port", attempt->port);
+  add(&params, "dbname", self->database);
   add(&params, "application_name", self->application_name);
   add(&params, "options", self->options);
   add(&params, "client_encoding", "UTF8");
@@ -383,7 +418,9 @@ struct op *connect_start(const struct sql_target *target, uint64_t timeout_ms) {
   self->conn = conn_new();
   self->application_name =
       strdup(target->application_name != NULL ? target->application_name : "opsrun");
-  if (self->conn == NULL || self->application_name == NULL) {
+  if (target->database != NULL) self->database = strdup(target->database);
+  if (self->conn == NULL || self->application_name == NULL ||
+      (target->database != NULL && self->database == NULL)) {
     connect_destroy(&self->op);
     return NULL;
   }

@@ -31,6 +31,8 @@ void conn_release(struct sql_conn *conn);
 
 /* sql_connect.c */
 bool connect_place(const char *url, struct sql_place *out, char **error);
+bool connect_environment(const char *url, const char *database, sql_variable each, void *data,
+                         char **error);
 struct op *connect_start(const struct sql_target *target, uint64_t timeout_ms);
 struct sql_conn *connect_take(struct op *op);
 void connect_forget_environment(void);

@@ -2,7 +2,8 @@
  * runtime/primitives/sql.lua; nothing here looks at a statement.
  *
  * place(url) -> {host, port, database, user} | nil, text      never the password
- * connect{url=, application_name=, timeout=, statement_timeout=} -> conn | nil, err
+ * environment(url, database|nil) -> {PGHOST =, PGPASSWORD = secret, …} | nil, text
+ * connect{url=, database=, application_name=, timeout=, statement_timeout=} -> conn | nil, err
  *     url: string or secret; times in seconds
  * conn:run(items, {timeout=, max_rows=, max_bytes=, truncate=, no_pipeline=, batch=, exact=})
  *     -> {result, …}, at_end | nil, err
@@ -26,6 +27,7 @@
 #include "../clients/module.h"
 #include "../clients/sql.h"
 #include "json.h"
+#include "secret.h"
 #include "sql_values.h"
 #include "state.h"
 #include "task.h"
@@ -89,6 +91,48 @@ static int l_place(lua_State *L) {
   return 1;
 }
 
+/* Where the variables of an environment go: the table at `table`. */
+struct variables {
+  lua_State *L;
+  int table;
+  bool failed; /* then the reason is on top */
+};
+
+static void add_variable(void *data, const char *name, const char *value, bool is_secret) {
+  struct variables *into = data;
+  if (into->failed) return;
+  if (!is_secret) {
+    lua_pushstring(into->L, value);
+  } else if (secret_push(into->L, name, value, strlen(value), true) != 1) {
+    into->failed = true;
+    return;
+  }
+  lua_setfield(into->L, into->table, name);
+}
+
+static int l_environment(lua_State *L) {
+  size_t len = 0;
+  const char *url = util_to_sink(L, 1, &len), *database = luaL_optstring(L, 2, NULL);
+  luaL_argcheck(L, url != NULL, 1, "expected a string or a secret");
+  lua_settop(L, 2);
+  if (!need_api(L)) {
+    lua_getfield(L, -1, "message");
+    lua_remove(L, -2);
+    return 2;
+  }
+  lua_newtable(L);
+  struct variables into = {.L = L, .table = 3, .failed = false};
+  char *error = NULL;
+  if (!api->environment(url, database, add_variable, &into, &error)) {
+    lua_pushnil(L);
+    lua_pushstring(L, error != NULL ? error : "out of memory");
+    free(error);
+    return 2;
+  }
+  if (into.failed) return 2; /* nil and the reason */
+  return 1;
+}
+
 static int push_connected(lua_State *L, struct op *op) {
   struct sql_conn **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
@@ -106,9 +150,11 @@ static int l_connect(lua_State *L) {
   const char *url = util_to_sink(L, -1, &len);
   if (url == NULL) return luaL_error(L, "field 'url': expected a string or a secret");
   const char *name = util_field_string(L, 1, "application_name", NULL);
+  const char *database = util_field_string(L, 1, "database", NULL);
   struct sql_target target = {
       .url = url,
       .application_name = name,
+      .database = database,
       .statement_timeout_ms = to_ms(util_field_number(L, 1, "statement_timeout", 0))};
   struct op *op = api->connect(&target, to_ms(util_field_number(L, 1, "timeout", 10)));
   if (op == NULL) return util_push_error(L, OP_NOT_SENT, "memory", NULL);
@@ -403,7 +449,10 @@ int luaopen_host_sql(lua_State *L) {
                                      {"usable", l_usable},   {"pid", l_pid},
                                      {"version", l_version}, {"parameter", l_parameter},
                                      {"close", l_close},     {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"place", l_place}, {"connect", l_connect}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"place", l_place},
+                                       {"environment", l_environment},
+                                       {"connect", l_connect},
+                                       {NULL, NULL}};
   luaL_newmetatable(L, CONN_TYPE);
   lua_pushcfunction(L, l_close);
   lua_setfield(L, -2, "__gc");

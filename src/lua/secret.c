@@ -61,10 +61,8 @@ static void push_metatable(lua_State *L) {
   lua_setfield(L, -2, "__metatable");
 }
 
-/* Registers with the masking writer first: a secret that cannot be masked does not come to be.
-   Pushes it, or nil and a reason. */
-static int push_secret(lua_State *L, const char *name, const char *value, size_t len,
-                       bool short_ok) {
+/* A secret that cannot be masked does not come to be. */
+int secret_push(lua_State *L, const char *name, const char *value, size_t len, bool short_ok) {
   char why[256];
   if (mask_add(name, value, len, short_ok ? MASK_ALLOW_SHORT : MASK_PLAIN, why, sizeof why) != 0) {
     lua_pushnil(L);
@@ -93,14 +91,14 @@ static bool short_allowed(lua_State *L, int idx) {
 static int l_new(lua_State *L) {
   size_t len = 0;
   const char *name = luaL_checkstring(L, 1), *value = luaL_checklstring(L, 2, &len);
-  return push_secret(L, name, value, len, short_allowed(L, 3));
+  return secret_push(L, name, value, len, short_allowed(L, 3));
 }
 
 static int l_env(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   const char *value = getenv(name);
   if (value != NULL && *value != '\0')
-    return push_secret(L, name, value, strlen(value), short_allowed(L, 2));
+    return secret_push(L, name, value, strlen(value), short_allowed(L, 2));
   lua_pushnil(L);
   lua_pushfstring(L, "environment variable '%s' is %s", name, value == NULL ? "not set" : "empty");
   return 2;
@@ -155,7 +153,7 @@ static int l_file(lua_State *L) {
   size_t len = (size_t)used;
   if (len > 0 && room[len - 1] == '\n') len--; /* editors end files with one */
   if (len > 0 && len < (size_t)used && room[len - 1] == '\r') len--;
-  int count = push_secret(L, path, room, len, short_ok);
+  int count = secret_push(L, path, room, len, short_ok);
   explicit_bzero(room, (size_t)used);
   free(room);
   return count;

@@ -5,6 +5,7 @@ local adapter_of = require "runtime.primitives.sql"
 local errors = require "runtime.errors"
 local probes = require "tests.sql.probes"
 local reads = require "tests.sql.reads"
+local transactions = require "tests.sql.transactions"
 
 local failures, passed = {}, 0
 
@@ -36,7 +37,7 @@ end
 --- Takes a call through the adapter's part of the gate.
 local function call(adapter, verb, name, ...)
   local args = { name = name, ... }
-  args.opts = args[verb == "each" and 4 or 3] or {}
+  args.opts = args[verb == "each" and 4 or verb == "transaction" and 2 or 3] or {}
   local effect = adapter.describe(verb, args)
   local token = adapter.prepare(verb, effect.request)
   return adapter.perform(verb, effect.request, token), effect, token
@@ -275,7 +276,19 @@ function tests.reviewed_lists()
   conn:close()
 end
 
-local order = { "reviewed_lists", "values", "changes", "trust", "bad_input", "lost_sessions", "reads", "probes" }
+for name, test in pairs(transactions) do
+  tests[name] = function()
+    test {
+      claim = claim, open = open, call = call, try = try, setup = setup, host = host, url = superuser,
+      locked = superuser:gsub("postgres@", "locked:right@"),
+    }
+  end
+end
+
+local order = {
+  "reviewed_lists", "values", "changes", "trust", "bad_input", "lost_sessions",
+  "transactions", "rehearsals", "databases", "reads", "probes",
+}
 for _, name in ipairs(order) do
   local ok, err = pcall(tests[name])
   claim(ok, name, err)
