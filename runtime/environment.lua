@@ -71,6 +71,12 @@ local function evaluate(host, path, name)
   end
   local scope = setmetatable({ secret = secret_constructors(problem), env = setting_constructor(problem) }, {
     __index = function(_, key)
+      if key == "playbook" then
+        problem(
+          ("'%s' is a playbook, not an environment"):format(path),
+          "an environment is DIR/NAME.lua or DIR/environments/NAME.lua: has a playbook the same name?"
+        )
+      end
       problem(
         ("'%s' is not known here"):format(tostring(key)),
         "an environment is pure data: texts, numbers, tables, secret.env and secret.file"

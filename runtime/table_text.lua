@@ -63,7 +63,9 @@ function table_text.format(fmt, ...)
   end
   local args = table.pack(...)
   for i = 1, args.n do
-    if type(args[i]) ~= "number" and type(args[i]) ~= "string" then
+    if type(args[i]) == "number" then
+      args[i] = math.tointeger(args[i]) or args[i] -- 80, not 80.0
+    elseif type(args[i]) ~= "string" then
       args[i] = table_text.value(args[i])
     end
   end

@@ -32,7 +32,7 @@ class AuthorTest(LabTest):
     def play(self, text, *words, header=HEADER, env=None, command="play"):
         """Plays header and text in the lab, or in the environment the words name."""
         words = words if "-e" in words else ("-e", "lab", *words)
-        return self.opsrun(command, self.write("trial.lua", header + text), *words, env=env)
+        return self.opsrun(command, self.write("books/trial.lua", header + text), *words, env=env)
 
     def step(self, body, *words, opts="", **more):
         """One step, id 'try', with this body; its first line is line 3."""

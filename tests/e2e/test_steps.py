@@ -227,7 +227,7 @@ step("Critical", { when = "critical" }, function() fail("no") end)''')
                            ('timeout = "soon"', "is no duration"), ("retry = 3", "expected {times = 3"),
                            ('needs = { "pol" }', "'pol', which is no parameter"), ('id = "a b"', "is no id"),
                            ('optional = "yes"', "expected true or false")):
-            path = self.write("trial.lua", HEADER + f'step("X", {{ {opts} }}, function() end)')
+            path = self.write("books/trial.lua", HEADER + f'step("X", {{ {opts} }}, function() end)')
             for words in (("play", path, "-e", "lab"), ("check", path)):
                 self.expect(self.opsrun(*words), code=3, text=[re.escape(said), r"trial\.lua:2"])
 

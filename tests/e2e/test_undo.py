@@ -112,7 +112,7 @@ step("Three", function() undo("undo three", function() {switch("beta-upload", "f
     def test_a_terminal_is_asked_once_with_the_list(self):
         for answer, code in (("y\n", 8), ("n\n", 1)):
             self.lab.ask("UPDATE feature_flags SET enabled = (name <> 'beta-upload')")
-            terminal = self.terminal("play", self.write("trial.lua", HEADER + self.LAST_FIRST), "-e", "lab")
+            terminal = self.terminal("play", self.write("books/trial.lua", HEADER + self.LAST_FIRST), "-e", "lab")
             terminal.wait_for("Take back what this run did")
             terminal.wait_for("yes or no")
             terminal.send(answer)
