@@ -12,6 +12,7 @@
 ---@field returns string
 ---@field help string      one line
 ---@field interactive boolean? a person answers; a dry run says "would ask"
+---@field nameless boolean? the handle may be made without a name
 ---@field polled boolean?  may be asked over and over: not journaled inside a poll
 local effects = { rows = {} }
 
@@ -24,6 +25,7 @@ local files = {
   "runtime.effects.shell",
   "runtime.effects.notify",
   "runtime.effects.run",
+  "runtime.effects.state",
 }
 
 for _, file in ipairs(files) do

@@ -173,10 +173,13 @@ local function raise_unknown_method(module, key, methods, where)
   )
 end
 
-local function make_handle_type(module, where)
+local function make_handle_type(module, where, nameless)
   local methods = {}
   return methods,
     function(name)
+      if name == nil and nameless then
+        name = ""
+      end
       if type(name) == "table" and getmetatable(name) == module then
         return name
       end
@@ -210,7 +213,7 @@ function faces.build(host)
     local row = effects.row(kind)
     local module = modules[row.module]
     if not module and row.face ~= "global" then
-      local methods, handle = make_handle_type(row.module, where)
+      local methods, handle = make_handle_type(row.module, where, row.nameless)
       module = { methods = methods, handle = handle, library = {} }
       modules[row.module] = module
     end

@@ -31,9 +31,11 @@ local function describe(row, args, where)
   if opts.summary then -- the author's words first; what is really sent stays beside them
     effect.detail, effect.summary = effect.summary, tostring(opts.summary)
   end
-  effect.digest = services.host.digest.sha256(
-    services.host.json.canonical { row.kind, effect.target or "", effect.body or {} }
-  )
+  local canonical, why = services.host.json.canonical { row.kind, effect.target or "", effect.body or {} }
+  if not canonical then
+    error(errors.wrap(("%s: an argument is no plain data: %s"):format(row.label or row.kind, why)), 0)
+  end
+  effect.digest = services.host.digest.sha256(canonical)
   return effect
 end
 

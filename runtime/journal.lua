@@ -198,4 +198,18 @@ function journal.list()
   return ids
 end
 
+--- What playbooks keep between runs, as text: host.store's state_get and state_put.
+function journal.state_get(name)
+  return host.store.state_get(name)
+end
+
+function journal.state_put(name, text)
+  return host.store.state_put(name, text)
+end
+
+--- A named lock beside the runs: host.store.lock.
+function journal.lock(name, note)
+  return host.store.lock(name, note)
+end
+
 return journal

@@ -179,7 +179,21 @@ local function start(run, node, record, number)
   }
 end
 
+--- What the step kept for later runs is written once it ended well; if that fails, so does the step.
+local function keep_state(run, record)
+  if not run.commit_state or not (record.state_pending or record.samples) then
+    return
+  elseif record.state ~= "done" and record.state ~= "planned" then
+    return
+  end
+  local ok, err = pcall(run.commit_state, record)
+  if not ok then
+    record.state, record.failure = "failed", errors.wrap(err)
+  end
+end
+
 local function finish(run, node, record, began)
+  keep_state(run, record)
   record.seconds = host.clock.monotonic() - began
   local value, not_kept = journal.plain(not plan.is_planned(record.value) and record.value or nil)
   journal.write(run, {

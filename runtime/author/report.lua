@@ -175,6 +175,10 @@ function author.build(host)
     if undetermined then
       current.step.undetermined = true
     end
+    if type(value) == "number" and not undetermined then -- kept as a series
+      current.step.samples = current.step.samples or {}
+      table.insert(current.step.samples, { name = name, t = math.floor(host.clock.wall()), value = value })
+    end
     journal.write(run, {
       type = "check",
       path = current.path,

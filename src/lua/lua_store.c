@@ -8,6 +8,9 @@
  *   store.holder(id) -> {pid, host, since, note} | nil       who writes this run now
  *   store.lock(name [, note]) -> lock | nil, holder, err     lock:release(); ends with the process
  *
+ *   store.state_get(name) -> text | nil, err                 err.code "missing" when nothing was put
+ *   store.state_put(name, text) -> true | nil, err           replaced whole
+ *
  *   run:append(json_object [, sync]) -> true | nil, err      the store adds n, t, prev and sum
  *   run:reserve(bytes) -> true | nil, err   room on disk for what must be writable later
  *   run:sync() -> true | nil, err           after a failed write or sync all fail with that error
@@ -280,6 +283,27 @@ static int lock_release(lua_State *L) {
 }
 
 /* nil, holder, err: the holder is nil when it failed for another reason. */
+static int l_state_get(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  struct store_error error;
+  char *bytes = NULL;
+  size_t len = 0;
+  if (store->state_get(name, &bytes, &len, &error) != 0) return push_failure(L, &error);
+  lua_pushlstring(L, bytes, len);
+  free(bytes);
+  return 1;
+}
+
+static int l_state_put(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  size_t len = 0;
+  const char *text = luaL_checklstring(L, 2, &len);
+  struct store_error error;
+  if (store->state_put(name, text, len, &error) != 0) return push_failure(L, &error);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 static int l_lock(lua_State *L) {
   const char *name = luaL_checkstring(L, 1), *note = luaL_optstring(L, 2, "");
   struct store_error error;
@@ -321,6 +345,7 @@ int luaopen_host_store(lua_State *L) {
       {"release", lock_release}, {"__gc", lock_release}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"home", l_home}, {"list", l_list}, {"create", l_create},
                                        {"open", l_open}, {"lock", l_lock}, {"holder", l_holder},
+                                       {"state_get", l_state_get}, {"state_put", l_state_put},
                                        {NULL, NULL}};
   make_type(L, RUN_TYPE, run_methods);
   make_type(L, LOCK_TYPE, lock_methods);

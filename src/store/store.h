@@ -101,6 +101,11 @@ struct store_api {
                              struct store_error *error);
   void (*unlock)(struct store_lock *lock);
 
+  /* What playbooks keep between runs: HOME/state/name, whole or not at all. get: "missing" when nothing
+     was put yet; *bytes is the caller's. */
+  int (*state_put)(const char *name, const char *bytes, size_t len, struct store_error *error);
+  int (*state_get)(const char *name, char **bytes, size_t *len, struct store_error *error);
+
   /* Who writes this run now: 1 and *holder, 0 when nobody, -1. */
   int (*holder)(const char *id, struct store_holder *holder, struct store_error *error);
 };

@@ -30,6 +30,14 @@ int store_write_all(int fd, const char *bytes, size_t len);
    an errno value (EFBIG beyond the cap). */
 int store_read_all(int fd, size_t cap, char **bytes, size_t *len);
 
+/* Writes a file of the directory whole or not at all: a temporary one, synced, renamed, and the rename
+   synced. Returns 0 or an errno value. */
+int store_write_whole(int dir, const char *name, const char *bytes, size_t len);
+
+/* --- what playbooks keep between runs (store_state.c) --- */
+int store_state_put(const char *name, const char *bytes, size_t len, struct store_error *error);
+int store_state_get(const char *name, char **bytes, size_t *len, struct store_error *error);
+
 /* --- where things are (store_home.c) --- */
 
 const char *store_home(void);

@@ -230,24 +230,6 @@ static int run_append(struct store_run *run, const char *object, size_t len, boo
   return sync ? run_sync(run, error) : 0;
 }
 
-/* A temporary file, synced, renamed, and the rename synced. */
-static int write_whole(int dir, const char *name, const char *bytes, size_t len) {
-  char temporary[64];
-  static unsigned serial;
-  snprintf(temporary, sizeof temporary, ".new.%ld.%u", (long)getpid(), serial++);
-  int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return errno;
-  int number = store_write_all(fd, bytes, len);
-  if (number == 0 && store_file_mode() != 0600 && fchmod(fd, store_file_mode()) != 0)
-    number = errno;
-  if (number == 0 && store_calls.fsync(fd) != 0) number = errno;
-  if (close(fd) != 0 && number == 0) number = errno;
-  if (number == 0 && renameat(dir, temporary, dir, name) != 0) number = errno;
-  if (number != 0) unlinkat(dir, temporary, 0);
-  else if (store_calls.fsync(dir) != 0) number = errno;
-  return number;
-}
-
 static int open_folder(const struct store_run *run, const char *folder, bool make) {
   int fd = openat(run->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
   if (fd >= 0 || errno != ENOENT || !make) return fd;
@@ -261,7 +243,7 @@ static int run_put(struct store_run *run, const char *folder, const char *name, 
   if (!store_is_name(name, STORE_NAME_MAX))
     return store_fail(error, "name", "'%s' is no file name", name);
   int dir = open_folder(run, folder, true);
-  int number = dir < 0 ? errno : write_whole(dir, name, bytes, len);
+  int number = dir < 0 ? errno : store_write_whole(dir, name, bytes, len);
   if (dir >= 0) close(dir);
   if (number == 0 && asprintf(path, "%s/%s/%s", run->dir_path, folder, name) < 0) number = ENOMEM;
   if (number == 0) return 0;
@@ -300,4 +282,6 @@ const struct store_api store_files = {
     .lock = store_lock_named,
     .unlock = store_unlock,
     .holder = store_holder_of,
+    .state_put = store_state_put,
+    .state_get = store_state_get,
 };

@@ -1,0 +1,214 @@
+--- What playbooks keep between runs: plain data by key, for a playbook and environment or, by name, shared
+--- by playbooks of an environment. Written when the step ends well; in a dry run an overlay, dropped.
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local journal = require "runtime.journal"
+local plain = require "runtime.plain"
+
+--- So many samples of a series are kept.
+local SERIES_CAP = 500
+--- Another run may be writing the same state: it is waited for, so many times 20 ms.
+local LOCK_TRIES = 250
+
+--- "env.incident-db-exhaustion" or "env.@alerts": one safe file name.
+local function file_name(run, name)
+  local safe = function(text)
+    return (text:gsub("%.lua$", ""):gsub("[^%w_-]", "-"))
+  end
+  return ("%s.%s"):format(safe(run.environment.name), name == "" and safe(run.book.name) or "@" .. safe(name))
+end
+
+---@param services {host: table, run: table}
+return function(services)
+  local host, run = services.host, services.run
+  local adapter = {}
+  local committed = {} -- by file: what this run knows it to hold
+
+  local function load(file)
+    if committed[file] then
+      return committed[file]
+    end
+    local text, err = journal.state_get(file)
+    local content = { values = {}, series = {} }
+    if text then
+      local decoded, why = host.json.decode(text)
+      if type(decoded) ~= "table" then
+        error(errors.effect {
+          message = ("state '%s' cannot be read: %s"):format(file, tostring(why)),
+          hint = "its file is in the folder 'state' beside the runs",
+          outcome = "failed",
+        }, 0)
+      end
+      content.values, content.series = decoded.values or {}, decoded.series or {}
+    elseif err.code ~= "missing" then
+      error(errors.effect { message = err.message, code = err.code, outcome = "failed" }, 0)
+    end
+    committed[file] = content
+    return content
+  end
+
+  --- What the running step has set and not yet written.
+  local function pending_of(step, file)
+    step.state_pending = step.state_pending or {}
+    step.state_pending[file] = step.state_pending[file] or {}
+    return step.state_pending[file]
+  end
+
+  local function current_value(step, file, key)
+    local set = step.state_pending and step.state_pending[file] and step.state_pending[file][key]
+    if set then
+      return set.value
+    end
+    local value = load(file).values[key]
+    return value ~= host.json.null and value or nil
+  end
+
+  --- Only data can be kept, and no secret.
+  local function keepable(key, value)
+    local kept, why = journal.plain(value)
+    if value ~= nil and kept == nil then
+      error(errors.fail { message = ("state '%s' cannot be kept: %s"):format(key, why) }, 0)
+    end
+    return kept
+  end
+
+  function adapter.describe(verb, args)
+    local name = args.name or ""
+    local writes = verb == "set" or verb == "update"
+    local shown = name == "" and "state" or ("state '%s'"):format(name)
+    return {
+      target = name == "" and "own" or name,
+      summary = ("%s %s of %s"):format(verb, args[1], shown),
+      uses = writes and name ~= "" and { "state", name } or nil,
+      body = { verb = verb, key = args[1], value = verb == "set" and plain.copy(args[2]) or nil },
+      request = { file = file_name(run, name), key = args[1], value = args[2] },
+      opts = args.opts,
+    }
+  end
+
+  local perform = {}
+
+  function perform.get(request, step)
+    local value = current_value(step, request.file, request.key)
+    if value == nil then
+      return request.value
+    end
+    return value
+  end
+
+  function perform.set(request, step)
+    pending_of(step, request.file)[request.key] = { value = keepable(request.key, request.value) }
+    return request.value
+  end
+
+  function perform.update(request, step)
+    local fn = request.value
+    local value = fn(current_value(step, request.file, request.key))
+    local pending = pending_of(step, request.file)
+    local before = pending[request.key]
+    local entry = { value = keepable(request.key, value) }
+    if not before or before.fns then -- no plain set before it: made again of whatever is there by then
+      entry.fns = before and before.fns or {}
+      entry.fns[#entry.fns + 1] = fn
+    end
+    pending[request.key] = entry
+    return value
+  end
+
+  function perform.series(request)
+    local rows = {}
+    for i, sample in ipairs(load(request.file).series[request.key] or {}) do
+      rows[i] = { t = sample[1], value = sample[2] }
+    end
+    return rows
+  end
+
+  function adapter.perform(verb, request)
+    return perform[verb](request, context.current().step)
+  end
+
+  local function add_samples(content, samples)
+    for _, sample in ipairs(samples) do
+      local list = content.series[sample.name] or {}
+      list[#list + 1] = host.json.array { sample.t, sample.value }
+      while #list > SERIES_CAP do
+        table.remove(list, 1)
+      end
+      content.series[sample.name] = list
+    end
+  end
+
+  local function apply(content, pending)
+    for key, set in pairs(pending) do
+      local value = set.value
+      if set.fns then -- another run may have written since: no count is lost
+        value = content.values[key]
+        for _, fn in ipairs(set.fns) do
+          value = keepable(key, fn(value))
+        end
+      end
+      content.values[key] = value
+    end
+  end
+
+  local function take_lock(file)
+    for _ = 1, LOCK_TRIES do
+      local lock, _, err = journal.lock("state-" .. file)
+      if lock then
+        return lock
+      elseif err.code ~= "locked" then
+        error(errors.journal { message = err.message, code = err.code }, 0)
+      end
+      host.task.sleep(0.02)
+    end
+    error(errors.effect { message = ("state '%s' is being written by another run"):format(file), outcome = "failed" }, 0)
+  end
+
+  --- Changes a file by `alter(content)` while nobody else does.
+  local function write(file, alter)
+    local lock = take_lock(file)
+    committed[file] = nil -- another run may have written meanwhile
+    local content = load(file)
+    alter(content)
+    local ok, err = journal.state_put(file, assert(host.json.encode(content)))
+    lock:release()
+    if not ok then
+      error(errors.journal { message = ("cannot keep state: %s"):format(err.message), code = err.code }, 0)
+    end
+  end
+
+  --- Writes what a step that ended well has set; in a dry run into the overlay. Its checks' values wait for
+  --- the end of the run: a write for each step would cost more than most checks.
+  ---@param step table the step's record
+  function run.commit_state(step)
+    for file, pending in pairs(step.state_pending or {}) do
+      if run.dry then
+        apply(load(file), pending)
+      else
+        write(file, function(content)
+          apply(content, pending)
+        end)
+      end
+    end
+    run.samples = run.samples or {}
+    for _, sample in ipairs(step.samples or {}) do
+      run.samples[#run.samples + 1] = sample
+    end
+    step.state_pending, step.samples = nil, nil
+  end
+
+  --- At the end of a live run: the checks' values join their series.
+  function adapter.close()
+    if run.dry or not run.samples or #run.samples == 0 then
+      return
+    end
+    local ok, err = pcall(write, file_name(run, ""), function(content)
+      add_samples(content, run.samples)
+    end)
+    if not ok then
+      host.term.message("warning", "the checks' values were not kept: " .. tostring(err))
+    end
+  end
+
+  return adapter
+end
