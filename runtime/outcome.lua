@@ -159,14 +159,15 @@ end
 --- The event that ends the report.
 function outcome.event(run, failure, code, seconds)
   local state = outcome.state(run, code)
-  local changed = {}
+  local changed, told_people = {}, {}
   if run.dry then
     for _, entry in ipairs(run.planned_list) do
       changed[#changed + 1] = entry
     end
   else
     for _, change in ipairs(run.changed) do
-      changed[#changed + 1] = (change.outcome == "done" and "" or ("(" .. change.outcome .. ") ")) .. change.summary
+      local list = change.class == "tell" and told_people or changed
+      list[#list + 1] = (change.outcome == "done" and "" or ("(" .. change.outcome .. ") ")) .. change.summary
     end
   end
   local told = failure or run.undo_failure
@@ -188,6 +189,7 @@ function outcome.event(run, failure, code, seconds)
     step = run.failed_step and run.failed_step.id,
     step_name = run.failed_step and run.failed_step.shown.name,
     changed = changed,
+    told = told_people,
     checks = check_lines(run),
     worst = step.worst(run),
     open = run.open,

@@ -61,12 +61,16 @@ local function hanging(lead, text, style, lead_style, tail)
   local parts = table_text.wrap(text, room and room - lead_width)
   for i, part in ipairs(parts) do
     out(i == 1 and lead or (" "):rep(lead_width), i == 1 and lead_style or nil)
-    if tail and i == #parts then
-      local fits = not room or lead_width + host.term.display_width(part .. tail) <= room
-      out(part .. (fits and "" or "\n" .. (" "):rep(lead_width)), style)
+    local last = tail and i == #parts
+    if last and (not room or lead_width + host.term.display_width(part .. tail) <= room) then
+      out(part, style)
       line(tail, "dim")
     else
       line(part, style)
+      if last then
+        local below = (" "):rep(lead_width)
+        line(table_text.hang(below, tail:match "^%s*(.*)$", room), "dim")
+      end
     end
   end
 end
@@ -107,7 +111,7 @@ handlers["run.start"] = function(e)
   local fits = not room or host.term.display_width(("environment %s%s  %s"):format(marked, who, mode)) <= room
   out(fits and "  " or "\n")
   hanging("", mode, e.mode == "dry" and "bold cyan" or "bold")
-  line(("playbook %s  run %s"):format(e.playbook, e.run), "dim")
+  hanging("", ("playbook %s  run %s"):format(e.playbook, e.run), "dim")
 end
 
 handlers["step.start"] = function(e)
@@ -195,7 +199,7 @@ handlers["effect"] = function(e)
   end
   open_step(e)
   if e.ok then
-    local verb = (e.effect.class == "change" or e.effect.class == "tell") and "changed  " or "read  "
+    local verb = e.effect.class == "change" and "changed  " or e.effect.class == "tell" and "told  " or "read  "
     hanging(indent .. verb, e.effect.summary, verb == "read  " and "dim" or nil)
   end
 end
@@ -323,6 +327,9 @@ handlers["run.end"] = function(e)
   end
   if #e.changed == 0 and not e.dry then
     item("changed", "nothing")
+  end
+  for i, text in ipairs(e.told) do
+    item(i == 1 and "told" or "", text)
   end
   for i, text in ipairs(e.left) do
     item(i == 1 and "not undone" or "", text, "yellow")

@@ -34,7 +34,7 @@ function table_text.value(value)
     local mt = getmetatable(value)
     if type(mt) == "table" and mt.__tostring then
       return tostring(value)
-    elseif type(mt) == "string" then -- durations, handles, planned results
+    elseif type(mt) == "string" and mt ~= "params" then -- durations, handles, planned results
       return tostring(value)
     end
     local parts = {}
