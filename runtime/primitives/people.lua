@@ -141,6 +141,9 @@ return function(services)
     end
     local answer, err = ask_terminal(request)
     if answer == nil then
+      if err and err.code == "eof" then
+        host.task.sleep(0.1) -- a dropped terminal is an end of input first and a SIGHUP next: that is the cause
+      end
       context.need "a question"
       refuse(request.id, ("got no answer (%s): that is a no"):format(err and err.code or "end of input"))
     end
