@@ -13,6 +13,8 @@
 ---@field help string      one line
 ---@field interactive boolean? a person answers; a dry run says "would ask"
 ---@field nameless boolean? the handle may be made without a name
+---@field any_method boolean? every other method name of the handle is this verb with the name as its first argument
+---@field pages boolean?  returns an iterator; each page {items, width, more} is an effect of its own
 ---@field polled boolean?  may be asked over and over: not journaled inside a poll
 local effects = { rows = {} }
 
@@ -22,6 +24,7 @@ effects.common = { "id", "timeout", "on_dry", "costs", "happened", "summary" }
 local files = {
   "runtime.effects.sql",
   "runtime.effects.http",
+  "runtime.effects.redis",
   "runtime.effects.shell",
   "runtime.effects.notify",
   "runtime.effects.run",

@@ -9,7 +9,7 @@ local environment = {}
 --- Sections that name connections, and the fields that each connection may have; nil: any.
 local sections = {
   sql = { "connect_timeout", "lock_timeout", "statement_timeout", "trusted_functions", "trusted_statements", "url" },
-  redis = { "ca", "connect_timeout", "timeout", "trusted_commands", "url" },
+  redis = { "ca", "connect_timeout", "password", "timeout", "trusted_commands", "url", "user" },
   http = { "base", "basic", "bearer", "ca", "connect_timeout", "headers", "reads", "timeout" },
   hosts = {},
   logs = {},

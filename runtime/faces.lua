@@ -64,6 +64,28 @@ local function misuse(label, message, hint, where)
   error(errors.wrap(("%s: %s%s"):format(label, message, hint and (" (" .. hint .. ")") or ""), where), 0)
 end
 
+--- Is the last argument of a call with any number of them its options? A table with names, and no list.
+local function is_options(value)
+  return type(value) == "table" and getmetatable(value) == nil and next(value) ~= nil and #value == 0
+end
+
+--- An iterator over pages: each is fetched through the gate when the one before is used up. A page is
+--- {items = flat list, width = how many of them a turn gives, more = where the next one begins}.
+local function iterate(row, call, at)
+  local page, position
+  return function()
+    while not page or position >= #page.items do
+      if page and not page.more then
+        return nil
+      end
+      call.more = page and page.more
+      page, position = gate.call(row.kind, call, at), 0
+    end
+    position = position + page.width
+    return table.unpack(page.items, position - page.width + 1, position)
+  end
+end
+
 --- The options a row takes, as a set.
 local function option_set(row)
   local set, names = {}, {}
@@ -80,7 +102,7 @@ end
 local function performer(row, to_handle)
   if row.class ~= "pure" then
     return function(call, at)
-      return gate.call(row.kind, call, at)
+      return row.pages and iterate(row, call, at) or gate.call(row.kind, call, at)
     end
   end
   local compute = require("runtime." .. row.module .. ".pure")[row.verb]
@@ -144,6 +166,10 @@ local function build(row, where, to_handle)
       call[i] = args[i]
     end
     if variadic then
+      if with_opts and is_options(args[args.n]) then
+        call.opts = check_opts(args[args.n], at)
+        args.n = args.n - 1
+      end
       for i = #positional + 1, args.n do
         call[i] = args[i]
       end
@@ -188,7 +214,8 @@ local function make_handle_type(module, where, nameless)
       end
       return setmetatable({ name = name }, {
         __index = function(_, key)
-          return methods[key] or raise_unknown_method(module, key, methods, where())
+          local any = methods.__any and type(key) == "string" and key:find "^%a[%w_]*$" and methods.__any(key)
+          return methods[key] or any or raise_unknown_method(module, key, methods, where())
         end,
         __call = function(self, ...)
           return methods.__call(self, ...)
@@ -230,6 +257,13 @@ function faces.build(host)
     if row.face == "handle" or row.face == "both" then
       module.methods[row.verb] = function(self, ...)
         return call(self.name, ...)
+      end
+    end
+    if row.any_method then
+      module.methods.__any = function(key)
+        return function(self, ...)
+          return call(self.name, key, ...)
+        end
       end
     end
     if row.face == "call" then

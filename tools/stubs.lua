@@ -148,6 +148,11 @@ for _, name in ipairs(order) do
     if module.call then
       say("---@overload fun(text: string, opts?: table): any")
     end
+    for _, row in ipairs(module.methods) do
+      if row.any_method then
+        say("---@field [string] fun(self: %s, ...: any): any any other name is :%s() with it", handle, row.verb)
+      end
+    end
     say("local %s_handle = {}", name)
     say ""
     for _, row in ipairs(module.methods) do

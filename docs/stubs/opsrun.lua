@@ -214,244 +214,6 @@ function now() end
 ---@return any # nothing
 function sleep(duration) end
 
----@class opsrun.files_library
-files = {}
-
----@class opsrun.options.files_append
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- appends to a file (change)
----@param path string
----@param text any
----@param opts? opsrun.options.files_append
----@return any # {count, size, freed, items, left}
-function files.append(path, text, opts) end
-
----@class opsrun.options.files_checksum
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- the SHA-256 of a file, as hexadecimal digits (read)
----@param path string
----@param opts? opsrun.options.files_checksum
----@return any # string
-function files.checksum(path, opts) end
-
----@class opsrun.options.files_compress
----@field keep any?
----@field level any?
----@field open any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- compresses files to NAME.gz (change)
----@param what string|table
----@param opts? opsrun.options.files_compress
----@return any # {count, size, freed, items, left}
-function files.compress(what, opts) end
-
----@class opsrun.options.files_filesystems
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- the file systems and what is left of them (read)
----@param opts? opsrun.options.files_filesystems
----@return any # rows
-function files.filesystems(opts) end
-
----@class opsrun.options.files_largest
----@field pattern any?
----@field older_than any?
----@field limit any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- the largest files below a directory (read)
----@param path string
----@param opts? opsrun.options.files_largest
----@return any # entries .directories
-function files.largest(path, opts) end
-
----@class opsrun.options.files_list
----@field pattern any?
----@field recursive any?
----@field older_than any?
----@field newer_than any?
----@field larger_than any?
----@field open any?
----@field sort any?
----@field limit any?
----@field any_type any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- lists what a directory holds (read)
----@param path string
----@param opts? opsrun.options.files_list
----@return any # entries .count .size .unread
-function files.list(path, opts) end
-
----@class opsrun.options.files_mkdir
----@field mode any?
----@field parents any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- makes a directory; already there is no failure (change)
----@param path string
----@param opts? opsrun.options.files_mkdir
----@return any # {count, size, freed, items, left}
-function files.mkdir(path, opts) end
-
----@class opsrun.options.files_open
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- who holds a file, or something below a directory, open (read)
----@param path string
----@param opts? opsrun.options.files_open
----@return any # rows .unseen
-function files.open(path, opts) end
-
----@class opsrun.options.files_read
----@field cap any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- the text of a file (read)
----@param path string
----@param opts? opsrun.options.files_read
----@return any # text
-function files.read(path, opts) end
-
----@class opsrun.options.files_remove
----@field recursive any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- removes files; with recursive = true directories too (change)
----@param what string|table
----@param opts? opsrun.options.files_remove
----@return any # {count, size, freed, items, left}
-function files.remove(what, opts) end
-
----@class opsrun.options.files_stat
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- what a path is: type, size, age; nil when nothing is there (read)
----@param path string
----@param opts? opsrun.options.files_stat
----@return any # entry?
-function files.stat(path, opts) end
-
----@class opsrun.options.files_tail
----@field lines any?
----@field cap any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- the last lines of a file (read)
----@param path string
----@param opts? opsrun.options.files_tail
----@return any # lines
-function files.tail(path, opts) end
-
----@class opsrun.options.files_touch
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- sets the time of the last write to now; makes what is missing (change)
----@param what string|table
----@param opts? opsrun.options.files_touch
----@return any # {count, size, freed, items, left}
-function files.touch(what, opts) end
-
----@class opsrun.options.files_truncate
----@field to any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- cuts files to a size, 0 unless said so (change)
----@param what string|table
----@param opts? opsrun.options.files_truncate
----@return any # {count, size, freed, items, left}
-function files.truncate(what, opts) end
-
----@class opsrun.options.files_write
----@field mode any?
----@field create any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
-
---- writes a file whole: the new text takes its place at once (change)
----@param path string
----@param text any
----@param opts? opsrun.options.files_write
----@return any # {count, size, freed, items, left}
-function files.write(path, text, opts) end
-
 ---@class opsrun.http
 local http_handle = {}
 
@@ -843,6 +605,76 @@ local notify_handle = {}
 ---@param name string
 ---@return opsrun.notify
 function notify(name) end
+
+---@class opsrun.redis
+---@field [string] fun(self: opsrun.redis, ...: any): any any other name is :call() with it
+local redis_handle = {}
+
+---@class opsrun.options.redis_call
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- any command, also as a method of its own name; reads by the shipped table and the server's, else a change (change)
+---@param command string
+---@param ... any
+---@param opts? opsrun.options.redis_call
+---@return any # a read: the reply, nil for none; a change: {reply, count}
+function redis_handle:call(command, ..., opts) end
+
+---@class opsrun.options.redis_info
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- INFO as a table: numbers are numbers, db0 and the like tables of their own (read)
+---@param section? string
+---@param opts? opsrun.options.redis_info
+---@return any # {used_memory = 1048576, …}
+function redis_handle:info(section, opts) end
+
+---@class opsrun.options.redis_pipeline
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- several commands in one write; a read when all of them are (change)
+---@param commands table
+---@param opts? opsrun.options.redis_pipeline
+---@return any # {reply, …}, false for none
+function redis_handle:pipeline(commands, opts) end
+
+---@class opsrun.options.redis_scan
+---@field match any?
+---@field count any?
+---@field cap any?
+---@field type any?
+---@field with any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- for key in …:scan {match = …}: all keys in constant memory; `with` pipelines reads of each key (read)
+---@param opts? opsrun.options.redis_scan
+---@return any # iterator
+function redis_handle:scan(opts) end
+
+--- A connection or name of the environment.
+---@param name string
+---@return opsrun.redis
+function redis(name) end
 
 ---@class opsrun.shell_library
 shell = {}

@@ -42,7 +42,7 @@ end
 local function check_installation(host, printer)
   printer.heading "Installation"
   printer.line("ok", "version", ("opsrun %s, %s"):format(host.system.version, _VERSION))
-  for _, name in ipairs { "opsrun-sql.so", "opsrun-http.so", "opsrun-pgquery.so", "opsrun-supervisor" } do
+  for _, name in ipairs { "opsrun-sql.so", "opsrun-http.so", "opsrun-redis.so", "opsrun-pgquery.so", "opsrun-supervisor" } do
     local path = find_beside(host, name)
     printer.line(path and "ok" or "failed", name, path or "not found", "it belongs beside the opsrun executable")
   end
@@ -107,6 +107,32 @@ function probes.http(host, environment, name)
   return ("answers with status %d"):format(answer.status)
 end
 
+function probes.redis(host, environment, name)
+  local config = environment.connection("redis", name)
+  local conn, err = host.redis.connect {
+    url = config.url,
+    user = config.user,
+    password = config.password,
+    ca = config.ca,
+    name = "opsrun-doctor",
+    timeout = 10,
+  }
+  if not conn then
+    error(errors.from_host(err, "read"), 0)
+  end
+  local replies, failures = conn:run({ { "INFO", "server" } }, 10)
+  conn:close()
+  if not replies or failures then
+    error(errors.from_host(replies and failures[1] or failures, "read"), 0)
+  end
+  local place = host.redis.place(config.url)
+  return ("Redis %s at %s%s"):format(
+    replies[1]:match "redis_version:([%w%.]+)" or "?",
+    place.host,
+    place.port ~= "" and (":" .. place.port) or ""
+  )
+end
+
 local function check_connection(host, environment, printer, kind, name)
   local began = host.clock.monotonic()
   local ok, detail = pcall(probes[kind], host, environment, name)
@@ -126,12 +152,12 @@ end
 local function check_environment(host, environment, printer)
   printer.heading(("Environment %s"):format(environment.name))
   printer.line("ok", "file", environment.path .. (environment.protected and " (protected)" or ""))
-  for _, kind in ipairs { "sql", "http" } do
+  for _, kind in ipairs { "sql", "http", "redis" } do
     for _, name in ipairs(environment.names(kind)) do
       check_connection(host, environment, printer, kind, name)
     end
   end
-  for _, kind in ipairs { "redis", "logs", "hosts", "notify", "services" } do
+  for _, kind in ipairs { "logs", "hosts", "notify", "services" } do
     local names = environment.names(kind)
     if #names > 0 then
       printer.line("ok", kind, table.concat(names, ", ") .. " (named, not tried)")

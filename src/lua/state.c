@@ -137,6 +137,7 @@ static void push_host(lua_State *L, const struct cli_options *options) {
                                    {"sql", luaopen_host_sql},
                                    {"pgquery", luaopen_host_pgquery},
                                    {"http", luaopen_host_http},
+                                   {"redis", luaopen_host_redis},
                                    {"where", luaopen_host_where},
                                    {NULL, NULL}};
   lua_newtable(L);

@@ -103,7 +103,7 @@ end
 
 -- Adapters and the helpers that are part of them.
 local function is_adapter(path)
-  return under "runtime/primitives/"(path) or under "runtime/sql/"(path) or under "runtime/http/"(path)
+  return under "runtime/primitives/"(path) or under "runtime/sql/"(path) or under "runtime/http/"(path) or under "runtime/redis/"(path)
 end
 
 claim("the host's clients are used by adapters only (doctor connects once, outside any run)", function(say)
