@@ -26,6 +26,7 @@ local files = {
   "runtime.effects.http",
   "runtime.effects.redis",
   "runtime.effects.shell",
+  "runtime.effects.files",
   "runtime.effects.notify",
   "runtime.effects.run",
   "runtime.effects.state",

@@ -63,31 +63,52 @@ local function expand(item, params)
   )
 end
 
----@param uses table the header's `uses`
----@param params table the run's parameter values
----@param effect table described effect; `effect.uses` = {section, wanted} when it needs an entry
-local function check_uses(uses, params, effect)
-  local section, wanted = effect.uses[1], effect.uses[2]
-  for _, item in ipairs(uses[section] or {}) do
-    if matches[section](wanted, expand(item, params)) then
-      return
-    end
+--- Parameter types whose values count as used, where the header declares the parameter.
+local counted = { files = "path", http = "url" }
+
+--- What a section of the header's `uses` allows in this run: its items, parameters put in, and the
+--- values of parameters that count as used.
+---@param run {header: table, params: table}
+---@return string[]
+function policy.allowed(run, section)
+  local allowed = {}
+  for _, item in ipairs((run.header.uses or {})[section] or {}) do
+    allowed[#allowed + 1] = expand(item, run.params)
   end
-  for _, value in pairs(params) do
-    if type(value) == "string" and section ~= "shell" and section ~= "notify" then
-      local origin = section == "http" and value:match "^(https?://[^/?#]+)" or value
-      if matches[section](wanted, origin) then
-        return
+  for name, value in pairs(run.params) do
+    local spec = (run.header.params or {})[name]
+    local counts = section ~= "shell" and section ~= "notify"
+      and (not spec or not counted[section] or spec.type == counted[section] or spec.of == counted[section])
+    for _, text in ipairs(counts and (type(value) == "table" and getmetatable(value) == nil and value or { value }) or {}) do
+      if type(text) == "string" then
+        allowed[#allowed + 1] = section == "http" and text:match "^(https?://[^/?#]+)" or text
       end
     end
   end
-  error(errors.refused {
-    message = ("'%s' is not in the playbook's uses.%s"):format(describe_wanted(wanted), section),
-    hint = ('to allow it, the header says: uses = { %s = { "%s" } }'):format(
-      section,
-      suggest_item(section, wanted)
-    ),
-  }, 0)
+  return allowed
+end
+
+--- Raises `refused` unless all that the effect wants is allowed.
+---@param effect table described effect; `effect.uses` = {section, wanted} when it needs an entry; of
+--- files a list of paths
+local function check_uses(run, effect)
+  local section, wanted = effect.uses[1], effect.uses[2]
+  local allowed = policy.allowed(run, section)
+  local function is_allowed(one)
+    for _, item in ipairs(allowed) do
+      if matches[section](one, item) then
+        return true
+      end
+    end
+  end
+  for _, one in ipairs(section == "files" and type(wanted) == "table" and wanted or { wanted }) do
+    if not is_allowed(one) then
+      error(errors.refused {
+        message = ("'%s' is not in the playbook's uses.%s"):format(describe_wanted(one), section),
+        hint = ('to allow it, the header says: uses = { %s = { "%s" } }'):format(section, suggest_item(section, one)),
+      }, 0)
+    end
+  end
 end
 
 --- Reserves the effect's costs, `{sessions = 20}`, against the header's `limits`.
@@ -112,7 +133,7 @@ end
 function policy.check(run, effect)
   local tells = effect.uses and effect.uses[1] == "notify" and run.header.tell
   if effect.uses and not (tells and tells[effect.uses[2]]) then
-    check_uses(run.header.uses or {}, run.params, effect)
+    check_uses(run, effect)
   end
   if effect.costs then
     reserve(run, effect)

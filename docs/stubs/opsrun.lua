@@ -124,6 +124,19 @@ function parallel(list, opts) end
 ---@return any[], any[]
 function each(list, opts, fn) end
 
+---@class opsrun.choose.options
+---@field default string? the id that Enter, or --yes, takes
+---@field many boolean? several may be picked; their results as a list
+---@field id string? the gate's id; default: the step's
+---@field within opsrun.Duration? no answer after this time is a no
+
+--- a person picks a way, which is then gone; a dry run rehearses every way
+---@param text string
+---@param list table
+---@param opts? opsrun.choose.options
+---@return any
+function choose(text, list, opts) end
+
 ---@class opsrun.hold.options
 ---@field every opsrun.Duration? pause between looks; default 5s
 ---@field tolerate integer? how many looks may say no; default 0
@@ -194,6 +207,11 @@ function ensure(text, opts) end
 ---@return any # path
 function artifact(name, content) end
 
+--- a person answers: one of the options, or a text (ask)
+---@param what string|table
+---@return any # the choice
+function ask(what) end
+
 --- asks before a change; anything but a clear yes ends the run refused (5) (ask)
 ---@param text string|table
 ---@param ... any
@@ -213,6 +231,244 @@ function now() end
 ---@param duration opsrun.Duration
 ---@return any # nothing
 function sleep(duration) end
+
+---@class opsrun.files_library
+files = {}
+
+---@class opsrun.options.files_append
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- appends to a file (change)
+---@param path string
+---@param text any
+---@param opts? opsrun.options.files_append
+---@return any # {count, size, freed, items, left}
+function files.append(path, text, opts) end
+
+---@class opsrun.options.files_checksum
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- the SHA-256 of a file, as hexadecimal digits (read)
+---@param path string
+---@param opts? opsrun.options.files_checksum
+---@return any # string
+function files.checksum(path, opts) end
+
+---@class opsrun.options.files_compress
+---@field keep any?
+---@field level any?
+---@field open any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- compresses files to NAME.gz (change)
+---@param what string|table
+---@param opts? opsrun.options.files_compress
+---@return any # {count, size, freed, items, left}
+function files.compress(what, opts) end
+
+---@class opsrun.options.files_filesystems
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- the file systems and what is left of them (read)
+---@param opts? opsrun.options.files_filesystems
+---@return any # rows
+function files.filesystems(opts) end
+
+---@class opsrun.options.files_largest
+---@field pattern any?
+---@field older_than any?
+---@field limit any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- the largest files below it (read)
+---@param path string
+---@param opts? opsrun.options.files_largest
+---@return any # entries .directories
+function files.largest(path, opts) end
+
+---@class opsrun.options.files_list
+---@field pattern any?
+---@field recursive any?
+---@field older_than any?
+---@field newer_than any?
+---@field larger_than any?
+---@field open any?
+---@field sort any?
+---@field limit any?
+---@field any_type any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- lists what a directory holds (read)
+---@param path string
+---@param opts? opsrun.options.files_list
+---@return any # entries .count .size .unread
+function files.list(path, opts) end
+
+---@class opsrun.options.files_mkdir
+---@field mode any?
+---@field parents any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- makes a directory; already there is no failure (change)
+---@param path string
+---@param opts? opsrun.options.files_mkdir
+---@return any # {count, size, freed, items, left}
+function files.mkdir(path, opts) end
+
+---@class opsrun.options.files_open
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- who holds something open (read)
+---@param path string
+---@param opts? opsrun.options.files_open
+---@return any # rows .unseen
+function files.open(path, opts) end
+
+---@class opsrun.options.files_read
+---@field cap any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- the text of a file (read)
+---@param path string
+---@param opts? opsrun.options.files_read
+---@return any # text
+function files.read(path, opts) end
+
+---@class opsrun.options.files_remove
+---@field recursive any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- removes files; with recursive = true directories too (change)
+---@param what string|table
+---@param opts? opsrun.options.files_remove
+---@return any # {count, size, freed, items, left}
+function files.remove(what, opts) end
+
+---@class opsrun.options.files_stat
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- what a path is: type, size, age; nil when nothing is there (read)
+---@param path string
+---@param opts? opsrun.options.files_stat
+---@return any # entry?
+function files.stat(path, opts) end
+
+---@class opsrun.options.files_tail
+---@field lines any?
+---@field cap any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- the last lines of a file (read)
+---@param path string
+---@param opts? opsrun.options.files_tail
+---@return any # lines
+function files.tail(path, opts) end
+
+---@class opsrun.options.files_touch
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- sets the time of the last write to now (change)
+---@param what string|table
+---@param opts? opsrun.options.files_touch
+---@return any # {count, size, freed, items, left}
+function files.touch(what, opts) end
+
+---@class opsrun.options.files_truncate
+---@field to any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- cuts files to a size, 0 unless said so (change)
+---@param what string|table
+---@param opts? opsrun.options.files_truncate
+---@return any # {count, size, freed, items, left}
+function files.truncate(what, opts) end
+
+---@class opsrun.options.files_write
+---@field mode any?
+---@field create any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- writes a file whole, in place of the old one (change)
+---@param path string
+---@param text any
+---@param opts? opsrun.options.files_write
+---@return any # {count, size, freed, items, left}
+function files.write(path, text, opts) end
 
 ---@class opsrun.http
 local http_handle = {}

@@ -133,6 +133,7 @@ static void push_host(lua_State *L, const struct cli_options *options) {
                                    {"signals", luaopen_host_signals},
                                    {"system", luaopen_host_system},
                                    {"files", luaopen_host_files},
+                                   {"fileops", luaopen_host_fileops},
                                    {"process", luaopen_host_process},
                                    {"sql", luaopen_host_sql},
                                    {"pgquery", luaopen_host_pgquery},
