@@ -2,6 +2,7 @@
 --- level of a playbook.
 local author_report = require "runtime.author.report"
 local call = require "runtime.call"
+local choose = require "runtime.author.choose"
 local engine = require "runtime.engine"
 local faces = require "runtime.faces"
 local flow = require "runtime.author.flow"
@@ -22,6 +23,7 @@ return function(host)
   add(flow.build(host))
   add(stack.build(host, globals))
   add(hold.build(host))
+  add(choose.build(host))
   add(call.build { host = host })
   return globals, declared
 end

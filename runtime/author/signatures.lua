@@ -149,6 +149,21 @@ return {
     },
   },
   {
+    name = "choose",
+    room = "course",
+    form = "choose(text, {{id, label, fn}, …}, [opts]) -> what fn returned",
+    params = { { "text", "string" }, { "list", "table" }, { "opts", "table?" } },
+    returns = "any",
+    help = "a person picks a way, which is then gone; a dry run rehearses every way",
+    options = {
+      { "default", "string", "the id that Enter, or --yes, takes" },
+      { "many", "boolean", "several may be picked; their results as a list" },
+      { "id", "string", "the gate's id; default: the step's" },
+      { "within", duration, "no answer after this time is a no" },
+    },
+    errors = "without a terminal and without --answer ID=WAY: refused (5)",
+  },
+  {
     name = "hold",
     room = "course",
     form = "hold(duration, [opts,] fn)",

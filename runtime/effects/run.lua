@@ -11,6 +11,17 @@ return {
     interactive = true,
     help = "asks before a change; anything but a clear yes ends the run refused (5)",
   },
+  ["ask"] = {
+    class = "ask",
+    module = "people",
+    verb = "ask",
+    face = "global",
+    params = { { "what", "string|table" } },
+    options = { "options", "default", "many", "within" },
+    returns = "the choice",
+    interactive = true,
+    help = "a person answers: one of the options, or a text",
+  },
   ["manual"] = {
     class = "ask",
     module = "people",

@@ -169,6 +169,18 @@ return function(services)
     return { note = "left open" }
   end
 
+  local asked = require "runtime.people_ask" {
+    host = host,
+    run = run,
+    given_answer = given_answer,
+    can_ask = can_ask,
+    refuse = refuse,
+    record = record,
+    question = question,
+    ask_alone = ask_alone,
+    by_operator = by_operator,
+  }
+
   --- A person's note behind "done".
   local function ask_note()
     return host.term.ask { kind = "line", prompt = "   note (Enter for none): " } or ""
@@ -229,7 +241,7 @@ return function(services)
 
   --- A misspelt `type` would make an ordinary gate of a typed one.
   local function check_fields(verb, given)
-    local known = { id = true }
+    local known = { id = true, undecided = verb == "ask" or nil }
     for _, name in ipairs(effects.row(verb).options) do
       known[name] = true
     end
@@ -247,7 +259,7 @@ return function(services)
       return table_text.format(first, table.unpack(args, 2, args.n or #args)), {}
     end
     if type(first[1]) ~= "string" then
-      error(errors.wrap "confirm and manual: the text comes first: confirm { \"…?\", id = \"…\" }", 0)
+      error(errors.wrap "confirm, ask and manual: the text comes first: confirm { \"…?\", id = \"…\" }", 0)
     end
     check_fields(verb, first)
     return table_text.format(first[1], table.unpack(first, 2)), first
@@ -263,17 +275,21 @@ return function(services)
       within = opts.within and seconds_of(opts.within) or nil,
       required = opts.required,
       items = opts.items,
+      options = verb == "ask" and asked.options(opts.options) or nil,
+      default = opts.default,
+      many = opts.many,
+      undecided = opts.undecided,
     }
     return {
       target = request.id,
-      summary = (verb == "confirm" and "ask: " or "manual: ") .. text,
-      body = { text = text, type = opts.type, impact = opts.impact, items = opts.items },
+      summary = (verb == "manual" and "manual: " or "ask: ") .. text,
+      body = { text = text, type = opts.type, impact = opts.impact, items = opts.items, options = request.options },
       request = request,
       opts = {},
     }
   end
 
-  local verbs = { confirm = confirm, manual = manual }
+  local verbs = { confirm = confirm, manual = manual, ask = asked.ask }
 
   function adapter.perform(verb, request)
     return verbs[verb](request)
