@@ -1,5 +1,6 @@
 --- What `check` finds without running anything: undeclared globals, steps that assign a local of the file.
 --- Works on the raw facts of host.chunk.analyse.
+local effects = require "runtime.effects"
 local sandbox = require "runtime.sandbox"
 local lint = {}
 
@@ -13,6 +14,18 @@ local at_load = { group = true }
 
 local function line_of(where)
   return tonumber(where:match ":(%d+)$") or 0
+end
+
+--- Which functions change something: "sql.exec", "shell.run".
+local function changes()
+  local set = {}
+  for _, kind in ipairs(effects.kinds()) do
+    local row = effects.row(kind)
+    if row.class == "change" then
+      set[row.module .. "." .. row.verb] = true
+    end
+  end
+  return set
 end
 
 --- Findings, in order of lines.
@@ -53,6 +66,16 @@ function lint.findings(facts, file, known)
         fact.line,
         ("a step assigns '%s', a local of the file"):format(fact.name),
         "return the value from the step; a later step calls the handle: local idle = step(…), then idle()"
+      )
+    end
+  end
+  local changing = changes()
+  for _, fact in ipairs(facts.tested or {}) do
+    if changing[fact.callee .. "." .. fact.name] then
+      add(
+        fact.line,
+        ("the result of '%s' is used bare in a condition: it is a table, so always true"):format(fact.name),
+        "look into it, such as result.count > 0; a change that fails raises: catch it with try"
       )
     end
   end

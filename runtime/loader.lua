@@ -1,5 +1,4 @@
 --- Playbooks: text to header and steps. Loading only declares; nothing touches the world.
-local arguments = require "runtime.author.arguments"
 local errors = require "runtime.errors"
 local files = require "runtime.playbook_files"
 local loader = {}
@@ -235,7 +234,7 @@ local function module_loader(host, scope)
       value = true
     end
     if type(value) == "table" and getmetatable(value) == nil and host.where then
-      value = arguments.guard_all(value, host.where, name .. ".")
+      value = require("runtime.author.arguments").guard_all(value, host.where, name .. ".")
     end
     loaded[name] = type(value) == "table" and scope.freeze(value, name) or value
     return loaded[name]

@@ -4,19 +4,27 @@
 
 #include "chunk_dump.h"
 
-enum chunk_fact_kind { CHUNK_READ, CHUNK_WRITE, CHUNK_ENVIRONMENT, CHUNK_OUTER };
+enum chunk_fact_kind { CHUNK_READ, CHUNK_WRITE, CHUNK_ENVIRONMENT, CHUNK_OUTER, CHUNK_TESTED };
 
 struct chunk_fact {
   enum chunk_fact_kind kind;
   const char *name; /* of the variable; NULL for CHUNK_ENVIRONMENT. Not terminated */
   size_t name_len;
   int line;
-  const char *callee; /* CHUNK_OUTER: the global the function is an argument of, or NULL */
+  /* CHUNK_OUTER: the global the function is an argument of, or NULL. CHUNK_TESTED: the global whose
+     function or method `name` was called */
+  const char *callee;
   size_t callee_len;
 };
 
 /* Calls `on_fact` for every fact, functions in order of their text. It may raise. */
 void chunk_walk(const struct chunk_unit *unit,
                 void (*on_fact)(void *context, const struct chunk_fact *fact), void *context);
+
+/* Calls `on_fact` for every result of a global's function or method, sql "p":exec(…), that is used
+   bare in a condition. It may raise. */
+void chunk_walk_tested(const struct chunk_function *f,
+                       void (*on_fact)(void *context, const struct chunk_fact *fact),
+                       void *context);
 
 #endif

@@ -13,6 +13,8 @@
  *     facts.environment           {{line}, …} other uses of _ENV
  *     facts.outer                 {{name, line, callee}, …} a function assigns a local of the file;
  *                                 callee: the global it is handed to ("step", "group"), if any
+ *     facts.tested                {{name, line, callee}, …} callee's function or method `name` was
+ *                                 called and its result is used bare in a condition
  */
 #include <lauxlib.h>
 #include <limits.h>
@@ -174,7 +176,7 @@ static void push_entry(lua_State *L, const struct chunk_fact *fact) {
   }
 }
 
-static const char *const lists[] = {"reads", "writes", "environment", "outer"};
+static const char *const lists[] = {"reads", "writes", "environment", "outer", "tested"};
 
 /* Called for every fact: appends it to its list in the table at index 4. */
 static void on_fact(void *context, const struct chunk_fact *fact) {
@@ -201,6 +203,7 @@ static int l_analyse(lua_State *L) {
   lua_pushvalue(L, 3);
   struct chunk_unit *unit = push_read(L, name);
   chunk_walk(unit, on_fact, L);
+  chunk_walk_tested(unit->main, on_fact, L);
   lua_pushvalue(L, 4);
   return 1;
 }

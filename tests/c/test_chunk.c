@@ -123,6 +123,16 @@ static void test_outer(void) {
 }
 
 /* A dump cut anywhere is an error, never a crash. */
+static void test_tested(void) {
+  CHECK(facts("tested", "if sql 'p':exec('x') then end\nlocal r = shell.run{}\nnote(r)\n"
+              "if not r then end\nlocal n = sql 'p':exec('y').count\nif n then end\n"
+              "local db = sql 'p'\nreturn function() while http.post('/') do end end",
+              "exec:1@sql run:4@shell post:8@http"),
+        "a call's result used bare in a condition is found, also through a local");
+  CHECK(facts("tested", "local r = sql 'p':exec('x') if r.count > 0 then end r = 5 if x then end", ""),
+        "a field of it is not");
+}
+
 static void test_cut_dump(void) {
   run("return string.dump(load(\"local n = 0 step('x', function() n = n + y end)\"))");
   size_t len = 0;
@@ -156,6 +166,7 @@ int main(void) {
   test_globals();
   test_many_constants();
   test_outer();
+  test_tested();
   test_cut_dump();
   lua_close(L);
   return CHECK_RESULT();

@@ -196,6 +196,11 @@ class Mistakes(AuthorTest):
                 self.expect(done, code=1, err=[r"step 'Try', trial\.lua:4: .*"], text=[re.escape(said)],
                             absent=[r"runtime\.", r"stdlib\.", "0x", "bug"])
 
+    def test_check_finds_a_changes_result_used_bare_in_a_condition(self):
+        path = self.write("books/trial.lua", HEADER + 'step("A", function()\n  local r = shell.run { "touch", "x" }\n'
+                          '  if r then note("always") end\n  if r.code == 0 then note("right") end\nend)')
+        self.expect(self.opsrun("check", path), code=3, out=[r"trial\.lua:4: the result of 'run' is used bare", "1 finding"])
+
     def test_pairs_is_ordered_and_nothing_shows_an_address(self):
         done = self.step('local t = {} for k in pairs({ b = 1, a = 2, [2] = 3, [1] = 4, c = 5 }) do t[#t + 1] = k end\n'
                          'note("%s", t) show(tostring({}) .. tostring(note) .. ("%s"):format({}))')
