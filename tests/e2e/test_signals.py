@@ -103,7 +103,7 @@ class First(FaultTest):
         process = self.start("play", path, "-e", "lab")
         self.wait_for_place("there", process)
         process.send_signal(signal.SIGINT)
-        self.expect(self.collect(process), code=130, out=["not taken back: put it back"])
+        self.expect(self.collect(process), code=130, out=["not undone +put it back"])
         self.assertEqual(self.places(), ["there"])
         self.expect(self.opsrun("status"), code=0, out=["not taken back: put it back"])
 
