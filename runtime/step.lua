@@ -255,6 +255,9 @@ local function run_attempts(run, node, parent, record)
         value.hint = "not tried again: the step had changed something and is not marked idempotent"
       end
       record.state, record.reason, record.failure, record.value = judge(run, node, record, ok, value)
+      if record.state == "declined" then
+        run.open[#run.open + 1] = ("step '%s' was declined"):format(node.name)
+      end
       return
     end
     step.retrying(run, node, value, record.attempt, ctx, record.shown)
