@@ -74,6 +74,7 @@ class OnATerminal(FaultTest):
         shell.wait_for(r"yes or no \[no\]: ")
         shell.send("\x1a")
         shell.wait_for("Stopped")
+        shell.wait_for("shell> ")      # typed before it, the output would stand behind it
         shell.send("stty -a | tr ';' '\\n' | grep -o ' echo ' | head -1; echo yes\n")
         shell.wait_for(r"\n echo ")
         shell.wait_for("shell> ")
