@@ -194,8 +194,10 @@ local function watch_deadline(services, run, seconds)
   if not seconds then
     return nil
   end
+  services.host.task.deadline(seconds) -- for a step that computes without end: no timer reaches it
   return services.host.task.spawn(function()
     if services.host.task.sleep(seconds) then
+      services.host.task.deadline(nil)
       run.deadline_over = true
       run.stop = errors.deadline { message = ("the run's deadline of %s is over"):format(deadline) }
       pcall(journal.write, run, { type = "deadline", after = seconds }, true)
@@ -344,6 +346,10 @@ return function(services)
   announce(services, run, book)
   local signals, deadline = watch_signals(services, run), watch_deadline(services, run, seconds_left)
   local failure = play_steps(run, declared)
+  if errors.is(failure, "script") then
+    host.task.sleep(0.001) -- lets a signal or the deadline be heard that the step's computing held up
+    failure = run.stop or failure
+  end
   if run.stop and not failure then
     failure = run.stop
   end

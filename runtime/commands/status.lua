@@ -27,7 +27,7 @@ return function(services)
           host.term.out(("    in doubt: %s\n"):format(text), "yellow")
         end
         for _, text in ipairs(summary.pending) do
-          host.term.out(("    not taken back: %s\n"):format(text), "yellow")
+          host.term.out(("    not undone: %s\n"):format(text), "yellow")
         end
         host.term.out(("    opsrun log %s\n"):format(summary.run), "dim")
       end

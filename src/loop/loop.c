@@ -7,12 +7,16 @@
 #include "op.h"
 
 static uv_loop_t the_loop;
+static uint64_t turns;
 
 int loop_open(void) { return uv_loop_init(&the_loop); }
 
 uv_loop_t *loop_uv(void) { return &the_loop; }
 
+uint64_t loop_turns(void) { return turns; }
+
 bool loop_turn(void) {
+  turns++;
   if (op_drain_ready() > 0) {
     /* Keep the outside world moving even while tasks keep each other busy. */
     uv_run(&the_loop, UV_RUN_NOWAIT);

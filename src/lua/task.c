@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../loop/loop.h"
+#include "../loop/signals.h"
 #include "util.h"
 
 #define TASK_TYPE "opsrun.task"
@@ -130,6 +131,39 @@ int task_await(lua_State *L, struct op *op, task_push push) {
   return lua_yieldk(L, 0, (lua_KContext)op, continue_after_wait);
 }
 
+/* -- runaways ----------------------------------------------------------------------------------- */
+
+enum { LOOK_EVERY = 100000 /* instructions */, GRACE_MS = 300 };
+
+/* Monotonic time by which everything must be over, 0 for none. */
+static uint64_t deadline_ns;
+
+/* While a task computes, the loop stands still, and with it every timer and the handling of signals.
+   A loop that was asked to turn and has not for GRACE_MS is told through an error in the task that
+   keeps it. If it goes on all the same, the error comes again after as much time. */
+static void look_at_the_clock(lua_State *L, lua_Debug *frame) {
+  (void)frame;
+  static uint64_t seen_turn, asked_ns;
+  uint64_t now = loop_now_ns();
+  bool over = deadline_ns != 0 && now > deadline_ns;
+  if (loop_turns() != seen_turn || (signals_count() == 0 && !over)) {
+    seen_turn = loop_turns();
+    asked_ns = now;
+    return;
+  }
+  if (now - asked_ns < (uint64_t)GRACE_MS * 1000000u) return;
+  asked_ns = now;
+  luaL_error(L, over ? "the deadline is over, and this computes without end"
+                     : "told to stop, and this computes without end");
+}
+
+/* deadline(seconds from now | nil) */
+static int l_deadline(lua_State *L) {
+  deadline_ns = 0;
+  if (!lua_isnoneornil(L, 1)) deadline_ns = loop_now_ns() + (uint64_t)(luaL_checknumber(L, 1) * 1e9);
+  return 0;
+}
+
 /* -- life of a task ----------------------------------------------------------------------------- */
 
 static void end_task(lua_State *from, struct task *task, bool ok) {
@@ -197,6 +231,7 @@ static int l_spawn(lua_State *L) {
   if (start == NULL) return luaL_error(L, "out of memory");
   op_open(start, &start_class);
   struct task *task = new_task(L, 1);
+  lua_sethook(task->co, look_at_the_clock, LUA_MASKCOUNT, LOOK_EVERY);
   start->waiter = task;
   start->on_ready = on_op_ready;
   task->waits = start;
@@ -335,7 +370,7 @@ int task_run_main(lua_State *L, int nargs) {
 static const luaL_Reg task_library[] = {
     {"spawn", l_spawn},     {"join", l_join},     {"cancel", l_cancel},       {"sleep", l_sleep},
     {"running", l_running}, {"locals", l_locals}, {"traceback", l_traceback},
-    {"check_can_wait", l_check_can_wait}, {NULL, NULL}};
+    {"check_can_wait", l_check_can_wait}, {"deadline", l_deadline}, {NULL, NULL}};
 
 int luaopen_host_task(lua_State *L) {
   luaL_newmetatable(L, TASK_TYPE);

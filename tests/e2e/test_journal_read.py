@@ -45,7 +45,7 @@ class Unfinished(ReadTest):
         run = self.killed()
         self.expect(self.opsrun("runs"), code=0, out=[rf"{run} .* in doubt"])
         self.expect(self.opsrun("status"), code=0,
-                    out=[f"{run}  in doubt", "in doubt: .*sleep 60", "not taken back: put it back"])
+                    out=[f"{run}  in doubt", "in doubt: .*sleep 60", "not undone: put it back"])
         self.expect(self.opsrun("log", run), code=0, out=["in doubt: .*nobody knows.*sleep 60"])
 
     def test_a_killed_run_with_nothing_in_flight(self):

@@ -105,7 +105,7 @@ class First(FaultTest):
         process.send_signal(signal.SIGINT)
         self.expect(self.collect(process), code=130, out=["not undone +put it back"])
         self.assertEqual(self.places(), ["there"])
-        self.expect(self.opsrun("status"), code=0, out=["not taken back: put it back"])
+        self.expect(self.opsrun("status"), code=0, out=["not undone: put it back"])
 
     def test_a_signal_during_start_ends_the_run(self):
         for delay in (0.002, 0.004, 0.006, 0.008, 0.012, 0.02):

@@ -301,12 +301,14 @@ function fake.new(given)
     decoded = {},
     artifacts = {},
     stores = {},
+    states = {},
     terminal = given.terminal or false,
     fail_append = given.fail_append,
     line = "test.lua:1",
   }
   host.task = new_tasks(host)
   host.task.check_can_wait = function() end
+  host.task.deadline = function() end
   host.json = new_json(host)
   host.term = new_term(host, given.answers or {})
   host.clock = {
@@ -326,6 +328,19 @@ function fake.new(given)
     end,
   }
   host.store = {
+    state_get = function(name)
+      if host.states[name] then
+        return host.states[name]
+      end
+      return nil, { code = "missing", message = "nothing kept" }
+    end,
+    state_put = function(name, text)
+      host.states[name] = text
+      return true
+    end,
+    lock = function()
+      return { release = function() end }
+    end,
     home = function() return "/home" end,
     list = function()
       local ids = {}
