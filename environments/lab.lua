@@ -5,7 +5,14 @@ return {
   sql      = { primary = { url = secret.env "DATABASE_URL", statement_timeout = "30s" } },
   redis    = { cache = { url = secret.env "REDIS_URL" } },
   http     = { api = { base = env "APP_URL", bearer = secret.env "ADMIN_TOKEN" } },
-  notify   = { team = { { webhook = env "TEAM_HOOK" } } },
+  smtp     = {
+    url  = env "SMTP_URL", ca = env "APP_CA", from = "opsrun@lab.example",
+    user = "opsrun", password = secret.env "SMTP_PASSWORD",
+  },
+  notify   = {
+    team   = { { webhook = env "TEAM_HOOK" } },
+    oncall = { { pagerduty = secret.env "PAGERDUTY_KEY", url = env "PAGERDUTY_URL" }, { email = "oncall@lab.example" } },
+  },
   params   = {
     ["incident/db-exhaustion"] = {
       api  = "api",

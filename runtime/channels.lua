@@ -1,11 +1,14 @@
 --- The kinds of channels a `notify` entry of the environment may hold, as data, and their check.
 ---   notify = { team = { { slack = secret.file "/etc/opsrun/slack" }, { terminal = true } } }
+local mail = require "runtime.notify.mail"
 local channels = {}
 
 --- kind -> what its value is, and which fields may stand beside it.
 channels.kinds = {
   slack = { value = "the URL of an incoming webhook", beside = {} },
   webhook = { value = "a URL that takes a JSON document by POST", beside = { bearer = true } },
+  email = { value = "a mail address, or a list of them", beside = {} },
+  pagerduty = { value = "the routing key of an Events API v2 integration", beside = { url = true } },
   terminal = { value = "true", beside = {} },
   command = { value = "an argv list; the message comes as JSON on its standard input", beside = {} },
 }
@@ -35,6 +38,16 @@ end
 local function check_value(kind, value)
   if kind == "terminal" then
     return value == true
+  elseif kind == "email" then
+    local list = type(value) == "table" and value or { value }
+    for i = 1, #list do
+      if not mail.is_address(list[i]) then
+        return false
+      end
+    end
+    return #list > 0 and #list <= 100
+  elseif kind == "pagerduty" then
+    return type(value) == "userdata" or type(value) == "table" or (type(value) == "string" and value:find "^%w+$" ~= nil)
   elseif kind == "command" then
     if type(value) ~= "table" or #value == 0 then
       return false
@@ -70,6 +83,9 @@ function channels.check(name, list)
     end
     if not check_value(kind, channel[kind]) then
       return ("notify '%s', channel %d: '%s' is not %s"):format(name, i, kind, channels.kinds[kind].value)
+    end
+    if channel.url ~= nil and kind == "pagerduty" and not check_value("webhook", channel.url) then
+      return ("notify '%s', channel %d: 'url' is not %s"):format(name, i, channels.kinds.webhook.value)
     end
     for field in pairs(channel) do
       if field ~= kind and not channels.kinds[kind].beside[field] then

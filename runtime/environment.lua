@@ -16,7 +16,10 @@ local sections = {
   services = {},
   notify = {},
 }
-local fields = { "hosts", "http", "label", "logs", "notify", "params", "protected", "redis", "services", "sql", "timezone" }
+local fields = {
+  "hosts", "http", "label", "logs", "notify", "params", "protected", "redis", "services", "smtp", "sql", "timezone",
+}
+local smtp_fields = { "ca", "clear", "from", "password", "url", "user" }
 
 local secret_mt = {
   __tostring = function(s)
@@ -131,6 +134,8 @@ local function validate(path, raw)
   expect(path, "protected", raw.protected, "boolean")
   expect(path, "timezone", raw.timezone, "string")
   expect(path, "params", raw.params, "table")
+  expect(path, "smtp", raw.smtp, "table")
+  refuse_unknown(path, "field of smtp", raw.smtp or {}, smtp_fields)
   for section, known in ordered.pairs(sections) do
     expect(path, section, raw[section], "table")
     for name, config in ordered.pairs(raw[section] or {}) do
@@ -228,6 +233,12 @@ local function build(host, name, path, raw)
     local key = kind .. "\0" .. wanted
     resolved[key] = resolved[key] or resolve(host, raw[kind][wanted], ("%s connection '%s'"):format(kind, wanted))
     return resolved[key]
+  end
+
+  --- A section that is one thing, such as smtp, its secrets read; nil where the file does not have it.
+  function self.section(kind)
+    resolved[kind] = resolved[kind] or raw[kind] and resolve(host, raw[kind], kind)
+    return resolved[kind]
   end
 
   --- The configuration as written, secrets unread: for list, check and doctor.

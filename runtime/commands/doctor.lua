@@ -28,6 +28,11 @@ local function open_printer(host)
   return printer
 end
 
+--- What belongs beside the executable.
+local beside = {
+  "opsrun-sql.so", "opsrun-http.so", "opsrun-redis.so", "opsrun-smtp.so", "opsrun-pgquery.so", "opsrun-supervisor",
+}
+
 --- Client modules lie beside the executable or in ../lib/opsrun.
 local function find_beside(host, name)
   local room = (host.system.executable() or ""):match "^(.*)/[^/]*$" or "."
@@ -42,7 +47,7 @@ end
 local function check_installation(host, printer)
   printer.heading "Installation"
   printer.line("ok", "version", ("opsrun %s, %s"):format(host.system.version, _VERSION))
-  for _, name in ipairs { "opsrun-sql.so", "opsrun-http.so", "opsrun-redis.so", "opsrun-pgquery.so", "opsrun-supervisor" } do
+  for _, name in ipairs(beside) do
     local path = find_beside(host, name)
     printer.line(path and "ok" or "failed", name, path or "not found", "it belongs beside the opsrun executable")
   end

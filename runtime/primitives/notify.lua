@@ -3,7 +3,10 @@
 --- run, environment, playbook and severity, and is masked before it leaves.
 local channels = require "runtime.channels"
 local errors = require "runtime.errors"
+local mail = require "runtime.notify.mail"
+local pagerduty = require "runtime.notify.pagerduty"
 local seconds_of = require "runtime.seconds"
+local words = require "runtime.text"
 
 local default_timeout = 10
 local longest_text = 8000
@@ -15,6 +18,9 @@ local function slack_escape(text)
   return (text:gsub("[&<>]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }))
 end
 
+--- What a message about the end of something begins with, for those who read it.
+local events = { trigger = "", acknowledge = "acknowledged: ", resolve = "resolved: " }
+
 local function misuse(message, hint)
   local err = errors.wrap(message)
   err.hint = hint
@@ -25,11 +31,16 @@ end
 local function plain_text(message)
   local first = message.severity and ("[%s] "):format(message.severity) or ""
   local title = message.title and (message.title .. ": ") or ""
-  return first .. title .. message.text
+  return first .. (events[message.event] or "") .. title .. message.text
 end
 
 local function footer(message)
   return ("run %s, %s, %s"):format(message.run, message.environment, message.playbook)
+end
+
+--- Under which a message counts as told: its end is another message than its beginning.
+local function key_of(once, event)
+  return ("%s %s"):format(event or "trigger", tostring(once))
 end
 
 ---@param services {host: table, environment: table, run: table}
@@ -70,6 +81,63 @@ return function(services)
     return post(channel.webhook, host.json.encode(message), channel.bearer, message, timeout)
   end
 
+  --- The routing key stands inside the document, so it is sent in pieces. A repeat of the same key is
+  --- harmless: a service that is busy is asked again.
+  function send.pagerduty(channel, message, timeout)
+    local event = host.json.encode(pagerduty.event(message, host.system.hostname()))
+    local answer, err
+    for attempt = 1, pagerduty.tries do
+      answer, err = host.http.request {
+        method = "POST",
+        url = channel.url or pagerduty.url,
+        headers = { { "Content-Type", "application/json" } },
+        body = { '{"routing_key":"', channel.pagerduty, '",' .. event:sub(2) },
+        timeout = timeout,
+        cap = 64 * 1024,
+        kind = "change",
+      }
+      if not answer or not pagerduty.passing[answer.status] or attempt == pagerduty.tries then
+        break
+      elseif not host.task.sleep(attempt / 2) then
+        break
+      end
+    end
+    if not answer then
+      return nil, err.message
+    end
+    if answer.status ~= 202 then
+      return nil, pagerduty.refusal(answer.status, answer.body, host.json)
+    end
+    return true
+  end
+
+  function send.email(channel, message, timeout)
+    local config = services.environment.section "smtp"
+    local server = mail.server(config)
+    local to = type(channel.email) == "table" and channel.email or { channel.email }
+    local ok, err = host.smtp.send {
+      host = server.host,
+      port = server.port,
+      protection = server.protection,
+      user = config.user,
+      password = config.password,
+      ca = config.ca,
+      timeout = timeout,
+      from = config.from,
+      to = to,
+      message = mail.build {
+        from = config.from,
+        to = to,
+        subject = plain_text { severity = message.severity, event = message.event, text = message.title or message.text },
+        text = message.text .. "\n\n-- \n" .. footer(message),
+        id = message.id,
+        date = host.clock.fields(host.clock.wall(), "Etc/UTC"),
+        headers = { { "X-Opsrun-Run", message.run }, { "X-Opsrun-Severity", message.severity or "none" } },
+      },
+    }
+    return ok, err and err.message
+  end
+
   function send.terminal(_, message)
     host.term.message("note", ("%s (%s)"):format(plain_text(message), footer(message)))
     return true
@@ -99,6 +167,14 @@ return function(services)
       misuse(("notify: severity '%s' is unknown"):format(tostring(severity)),
         "there are: info, warning, critical, low, medium, high")
     end
+    local event = opts.event
+    if event ~= nil and not events[event] then
+      misuse(("notify: event '%s' is unknown"):format(tostring(event)), "there are: trigger, acknowledge, resolve")
+    elseif event and event ~= "trigger" and opts.once == nil then
+      misuse(("notify: event '%s' needs the key it was triggered with"):format(event), 'once = "…", the same as then')
+    elseif opts.title ~= nil and tostring(opts.title):find "%c" then
+      misuse("notify: option 'title' is one line of text", "the text may have several")
+    end
     local text = args[1]
     if #text > longest_text then
       text = text:sub(1, utf8.offset(text, 0, longest_text) - 1) .. "…"
@@ -108,6 +184,8 @@ return function(services)
       text = host.mask.apply(text),
       title = opts.title and host.mask.apply(tostring(opts.title)),
       severity = severity,
+      event = event,
+      once = opts.once ~= nil and host.mask.apply(tostring(opts.once)) or nil,
       run = services.run.id,
       environment = services.environment.name,
       playbook = services.run.playbook,
@@ -124,6 +202,12 @@ return function(services)
     for i, channel in ipairs(list) do
       kinds[i] = channels.kind_of(channel)
     end
+    if words.has(kinds, "email") then
+      local server, why, advice = mail.server(services.environment.section "smtp")
+      if not server then
+        error(errors.precondition { message = why, hint = advice }, 0)
+      end
+    end
     local opts = args.opts or {}
     local message = message_of(args)
     return {
@@ -132,7 +216,7 @@ return function(services)
         args.name, table.concat(kinds, ", "), (plain_text(message):gsub("%s+", " "))
       ),
       uses = { "notify", args.name },
-      body = { text = message.text, title = message.title, severity = message.severity, once = opts.once },
+      body = { text = message.text, title = message.title, severity = message.severity, once = opts.once, event = message.event },
       request = {
         name = args.name,
         channels = list,
@@ -184,11 +268,12 @@ return function(services)
   end
 
   function adapter.perform(_, request, token)
-    if request.once ~= nil and told[request.once] then
+    local key = request.once ~= nil and key_of(request.once, request.message.event) or nil
+    if key and told[key] then
       return { sent = {}, failed = {}, once = request.once, repeated = true }
     end
     request.message.id = token and token.id or host.random.hex(16)
-    local result = { sent = {}, failed = {}, once = request.once }
+    local result = { sent = {}, failed = {}, once = request.once, event = request.message.event }
     for i, outcome in ipairs(send_all(request, request.message)) do
       if outcome.ok then
         result.sent[#result.sent + 1] = request.kinds[i]
@@ -202,8 +287,8 @@ return function(services)
     if #result.sent == 0 then
       raise_all_failed(request, result.failed)
     end
-    if request.once ~= nil then
-      told[request.once] = true
+    if key then
+      told[key] = true
     end
     return result
   end
@@ -211,7 +296,7 @@ return function(services)
   --- A recorded message counts as told, so that `once` holds over a resume.
   function adapter.revive(_, kept)
     if kept.once ~= nil then
-      told[kept.once] = true
+      told[key_of(kept.once, kept.event)] = true
     end
     return kept
   end

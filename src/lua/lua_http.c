@@ -7,7 +7,8 @@
  * Fields beside method and url, all optional: origin (the URL must be of it), label (what messages
  * call the peer), headers = {{name, value}, …}, bearer, user and password, body, ca, timeout,
  * connect_timeout (seconds), cap (bytes), follow (redirects, at most 3), kind = "read" | "change",
- * fresh, decode (booleans). A url, a header's value, bearer, user, password, body may be secrets.
+ * fresh, decode (booleans). A url, a header's value, bearer, user, password, body may be secrets; a
+ * body may also be a list of texts and secrets, sent joined: for peers that want a key inside.
  *
  * An answer: {status, headers = {name in small letters -> values joined by ", "}, header_list =
  * {{name, value}, …} as sent, body, time = seconds in all, timing = {resolve, connect, tls,
@@ -53,6 +54,40 @@ static struct http_bytes text_field(lua_State *L, int idx, const char *name) {
   struct http_bytes bytes = {NULL, 0};
   bytes.data = util_field_string(L, idx, name, &bytes.len);
   return bytes;
+}
+
+/* The pieces of the list on top, joined in memory that is wiped after the request took its copy
+   [-0, +1, v]. */
+static struct http_bytes join_pieces(lua_State *L) {
+  int list = lua_gettop(L);
+  lua_Unsigned count = lua_rawlen(L, list);
+  size_t total = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    char *at = pass == 1 ? lua_newuserdatauv(L, total + 1, 0) : NULL;
+    for (lua_Unsigned i = 1; i <= count; i++) {
+      size_t len = 0;
+      lua_rawgeti(L, list, (lua_Integer)i);
+      const char *piece = util_to_sink(L, -1, &len);
+      if (piece == NULL) luaL_error(L, "field 'body': piece %d is no string and no secret", (int)i);
+      if (pass == 0) total += len;
+      else at = mempcpy(at, piece, len);
+      lua_pop(L, 1);
+    }
+  }
+  return (struct http_bytes){lua_touserdata(L, -1), total};
+}
+
+static struct http_bytes body_field(lua_State *L, int idx) {
+  if (lua_getfield(L, idx, "body") == LUA_TTABLE) return join_pieces(L);
+  lua_pop(L, 1);
+  return sink_field(L, idx, "body");
+}
+
+/* Wipes what join_pieces made; it lies on the stack above the request. */
+static void wipe_body(lua_State *L, const struct http_request *request) {
+  for (int i = lua_gettop(L); i > 1; i--)
+    if (lua_type(L, i) == LUA_TUSERDATA && lua_touserdata(L, i) == request->body.data)
+      explicit_bzero(lua_touserdata(L, i), request->body.len);
 }
 
 static uint64_t milliseconds_field(lua_State *L, int idx, const char *name) {
@@ -101,7 +136,7 @@ static void read_request(lua_State *L, struct http_request *request, struct http
   request->bearer = sink_field(L, 1, "bearer");
   request->user = sink_field(L, 1, "user");
   request->password = sink_field(L, 1, "password");
-  request->body = sink_field(L, 1, "body");
+  request->body = body_field(L, 1);
   request->ca = text_field(L, 1, "ca");
   request->timeout_ms = milliseconds_field(L, 1, "timeout");
   request->connect_timeout_ms = milliseconds_field(L, 1, "connect_timeout");
@@ -227,6 +262,7 @@ static int l_request(lua_State *L) {
   task_check_can_wait(L);
   read_request(L, &request, headers);
   struct op *op = client->request(&request);
+  wipe_body(L, &request);
   if (op == NULL) return luaL_error(L, "out of memory");
   return task_await(L, op, push_answer);
 }

@@ -138,6 +138,7 @@ static void push_host(lua_State *L, const struct cli_options *options) {
                                    {"sql", luaopen_host_sql},
                                    {"pgquery", luaopen_host_pgquery},
                                    {"http", luaopen_host_http},
+                                   {"smtp", luaopen_host_smtp},
                                    {"redis", luaopen_host_redis},
                                    {"where", luaopen_host_where},
                                    {NULL, NULL}};

@@ -27,6 +27,7 @@ int luaopen_host_process(lua_State *L);
 int luaopen_host_sql(lua_State *L);
 int luaopen_host_pgquery(lua_State *L);
 int luaopen_host_http(lua_State *L);
+int luaopen_host_smtp(lua_State *L);
 int luaopen_host_redis(lua_State *L);
 int luaopen_host_where(lua_State *L);
 

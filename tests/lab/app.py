@@ -3,6 +3,7 @@
   /health /api/health            open; JSON status and whether the database answers
   /api/admin/health /api/admin/pool /api/admin/feature-flags     bearer token
   /hooks/team                    a webhook for messages to people
+  /pagerduty/v2/enqueue          stands in for PagerDuty's Events API v2, which checks what it gets
   /_lab/requests /_lab/state /_lab/reset      the lab's own handle: what came in, be slow, be broken
 
 Its one database session is named lab-keeper; the numbers of /api/admin/pool are counted on the
@@ -183,6 +184,37 @@ class Handler(BaseHTTPRequestHandler):
     def hook(self):
         return 200, {"ok": True}
 
+    def pagerduty(self):
+        """As documented: 202 and the dedup_key, or 400 with the reasons."""
+        try:
+            event = json.loads(self.body)
+            wrong = wrong_event(event, self.state.token)
+        except ValueError:
+            wrong = ["JSON cannot be parsed"]
+        if wrong:
+            return 400, {"status": "invalid event", "message": "Event object is invalid", "errors": wrong}
+        return 202, {"status": "success", "message": "Event processed", "dedup_key": event["dedup_key"]}
+
+
+def wrong_event(event, key):
+    """What the Events API v2 would say of an event. The routing key is the lab's token."""
+    wrong = []
+    action, payload = event.get("event_action"), event.get("payload") or {}
+    if event.get("routing_key") != key:
+        wrong.append("'routing_key' is invalid")
+    if action not in ("trigger", "acknowledge", "resolve"):
+        wrong.append("'event_action' is missing or not one of trigger, acknowledge, resolve")
+    if not 1 <= len(event.get("dedup_key") or "") <= 255:
+        wrong.append("'dedup_key' must be 1 to 255 characters long")
+    if action == "trigger":
+        if not 1 <= len(payload.get("summary") or "") <= 1024:
+            wrong.append("'payload.summary' must be 1 to 1024 characters long")
+        if payload.get("severity") not in ("critical", "error", "warning", "info"):
+            wrong.append("'payload.severity' is not one of critical, error, warning, info")
+        if not payload.get("source"):
+            wrong.append("'payload.source' is missing or blank")
+    return wrong
+
 
 ROUTES = {
     ("GET", "/"): Handler.index,
@@ -193,6 +225,7 @@ ROUTES = {
     ("GET", "/api/admin/feature-flags"): Handler.flags,
     ("POST", "/api/admin/feature-flags"): Handler.set_flag,
     ("POST", "/hooks/team"): Handler.hook,
+    ("POST", "/pagerduty/v2/enqueue"): Handler.pagerduty,
 }
 
 

@@ -116,6 +116,34 @@ def start_redis(lab, password):
     return on_free_port(start)
 
 
+def start_redis_tls(lab, template, password):
+    """A second server, which speaks TLS only, with the lab's own authority. Returns its port."""
+    server = shutil.which("redis-server")
+    if server is None:
+        return None
+    config, key = lab.path("redis-tls.conf"), lab.path("redis-tls.key")
+    os.mkdir(lab.path("redis-tls"))
+    shutil.copy(os.path.join(template, "server.key"), key)
+    os.chmod(key, 0o600)
+    certificate = shutil.copy(os.path.join(template, "server.pem"), lab.path("redis-tls.pem"))
+
+    def listens(port):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def start(port):
+        write_private(config, f"bind 127.0.0.1\nport 0\ntls-port {port}\nrequirepass {password}\n"
+                      f"tls-cert-file {certificate}\ntls-key-file {key}\ntls-auth-clients no\n"
+                      f"tls-ca-cert-file {os.path.join(template, 'ca.pem')}\n"
+                      f"dir {lab.path('redis-tls')}\nsave \"\"\nappendonly no\nmaxmemory 64mb\n")
+        lab.processes.start("redis-tls", [server, config], lab.path("redis-tls.log"),
+                            ready=lambda: listens(port))
+    return on_free_port(start)
+
+
 def start_app(lab, template):
     ports = lab.path("app.ports")
     config = lab.path("app.json")
@@ -126,6 +154,18 @@ def start_app(lab, template):
     os.chmod(lab.path("app.key"), 0o600)
     lab.processes.start("app", [sys.executable, os.path.join(database.HERE, "app.py"), config],
                         lab.path("app.log"), ready=lambda: os.path.exists(ports))
+    with open(ports, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def start_mail(lab):
+    """The mail server; its ports by kind."""
+    ports, config = lab.path("mail.ports"), lab.path("mail.json")
+    write_private(config, json.dumps({
+        "user": "opsrun", "password": lab.facts["token"], "ports": ports, "kept": lab.path("mails.jsonl"),
+        "certificate": lab.path("app.pem"), "key": lab.path("app.key")}))
+    lab.processes.start("mail", [sys.executable, os.path.join(database.HERE, "smtp_server.py"), config],
+                        lab.path("mail.log"), ready=lambda: os.path.exists(ports))
     with open(ports, encoding="utf-8") as file:
         return json.load(file)
 
@@ -157,7 +197,9 @@ def up(lab):
         facts = {"port": port, "password": password, "token": token}
         lab.save(**facts)
         facts["redis"] = start_redis(lab, password)
+        facts["redis_tls"] = start_redis_tls(lab, template, password)
         facts |= start_app(lab, template)
+        facts["mail"] = start_mail(lab)
         shutil.copy(os.path.join(template, "ca.pem"), lab.path("ca.pem"))
         write_scripts(lab)
         lab.save(**facts)
@@ -182,10 +224,18 @@ def environment(lab):
         "APP_CA": lab.path("ca.pem"),
         "ADMIN_TOKEN": facts["token"],
         "TEAM_HOOK": f"http://127.0.0.1:{facts['http']}/hooks/team",
+        "PAGERDUTY_URL": f"http://127.0.0.1:{facts['http']}/pagerduty/v2/enqueue",
+        "PAGERDUTY_KEY": facts["token"],
+        "SMTP_URL": f"smtp://localhost:{facts['mail']['starttls']}",
+        "SMTPS_URL": f"smtps://localhost:{facts['mail']['smtps']}",
+        "SMTP_CLEAR_URL": f"smtp://localhost:{facts['mail']['clear']}",
+        "SMTP_PASSWORD": facts["token"],
+        "MAILS": lab.path("mails.jsonl"),
         "POSTGRES_LOG": lab.path("postgres.log"),
     }
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
+        pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"
     return pairs
 
 
@@ -201,7 +251,9 @@ def status(lab):
         return
     facts = lab.load().facts
     where = {"postgres": f"127.0.0.1:{facts['port']}", "redis": f"127.0.0.1:{facts.get('redis')}",
-             "app": f"http {facts.get('http')}, https {facts.get('https')}"}
+             "redis-tls": f"127.0.0.1:{facts.get('redis_tls')}",
+             "app": f"http {facts.get('http')}, https {facts.get('https')}",
+             "mail": ", ".join(f"{k} {p}" for k, p in facts.get("mail", {}).items())}
     for name in lab.processes.names():
         state = f"pid {lab.processes.pid(name)}" if lab.processes.is_running(name) else "gone"
         print(f"  {name:<16} {state:<12} {where.get(name, '')}".rstrip())

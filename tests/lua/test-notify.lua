@@ -145,7 +145,7 @@ end)
 t.test("an unknown kind of channel says which there are", function()
   local message, hint = channels.check("team", { { terminal = true }, { pager = "x" } })
   t.equal(message, "notify 'team', channel 2: no such kind of channel 'pager'")
-  t.equal(hint, "there are: command, slack, terminal, webhook")
+  t.equal(hint, "there are: command, email, pagerduty, slack, terminal, webhook")
   t.equal(channels.check("team", { { slack = "hooks.test" } }),
     "notify 'team', channel 1: 'slack' is not the URL of an incoming webhook")
   t.equal(channels.check("team", { { slack = "https://h.test/", bearer = "x" } }),

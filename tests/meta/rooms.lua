@@ -107,7 +107,7 @@ local function is_adapter(path)
 end
 
 claim("the host's clients are used by adapters only (doctor connects once, outside any run)", function(say)
-  for _, client in ipairs { "sql", "http", "process", "pgquery", "redis" } do
+  for _, client in ipairs { "sql", "http", "smtp", "process", "pgquery", "redis" } do
     say_places(say, runtime, "host%." .. client .. "%f[^%w_]", function(path)
       return is_adapter(path) or path == "runtime/commands/doctor.lua"
     end)

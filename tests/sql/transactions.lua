@@ -101,7 +101,7 @@ function tests.rehearsals(t)
     planned = plan.is_planned(tx:one "SELECT n FROM stock WHERE id = 1")
     return tx:value("SELECT n FROM stock WHERE id = 1") > 3
   end)
-  claim(seen == t.call(adapter, "value", "db", "SELECT n FROM stock WHERE id = 1"), 
+  claim(seen == t.call(adapter, "value", "db", "SELECT n FROM stock WHERE id = 1"),
     "what is read before the first change is read for real", seen)
   claim(planned, "what is read behind it is unknown", planned)
   claim(lines:find("UPDATE stock SET n = $1 WHERE id = 1\n  parameters: integer", 1, true), "a statement is described", lines)
