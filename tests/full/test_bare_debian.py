@@ -12,7 +12,7 @@ import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MIRROR = os.environ.get("OPSRUN_MIRROR", "")
+MIRROR = [os.environ["OPSRUN_MIRROR"]] if "OPSRUN_MIRROR" in os.environ else []   # else debootstrap's own
 LIMIT = 240       # seconds for setup and demo together
 
 
@@ -24,7 +24,7 @@ class BareDebian(unittest.TestCase):
         cls.bare = tempfile.mkdtemp(prefix="opsrun-bare-")
         cls.addClassCleanup(shutil.rmtree, cls.bare, ignore_errors=True)
         os.chmod(cls.bare, 0o755)
-        subprocess.run(["debootstrap", "--variant=minbase", "bookworm", cls.bare, MIRROR],
+        subprocess.run(["debootstrap", "--variant=minbase", "bookworm", cls.bare, *MIRROR],
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
         for name in ("resolv.conf", "hosts"):
             shutil.copy(f"/etc/{name}", f"{cls.bare}/etc/{name}")
