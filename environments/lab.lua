@@ -3,7 +3,10 @@ return {
   label    = "lab",
   timezone = "Etc/UTC",
   sql      = { primary = { url = secret.env "DATABASE_URL", statement_timeout = "30s" } },
-  redis    = { cache = { url = secret.env "REDIS_URL" } },
+  redis    = {
+    cache  = { url = secret.env "REDIS_URL" },
+    secure = { url = secret.env "REDISS_URL", ca = env "APP_CA" },
+  },
   http     = { api = { base = env "APP_URL", bearer = secret.env "ADMIN_TOKEN" } },
   smtp     = {
     url  = env "SMTP_URL", ca = env "APP_CA", from = "opsrun@lab.example",

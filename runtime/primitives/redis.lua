@@ -271,16 +271,16 @@ return function(services)
   local function measure(value, sum)
     if type(value) == "string" then
       sum.bytes = sum.bytes + #value
-      return utf8.len(value) ~= nil
+      return sum.bytes <= KEPT_BYTES and utf8.len(value) ~= nil
     elseif type(value) == "table" then
       for _, item in next, value do
         sum.values = sum.values + 1
-        if sum.values > KEPT_VALUES or sum.bytes > KEPT_BYTES or not measure(item, sum) then
+        if sum.values > KEPT_VALUES or not measure(item, sum) then
           return false
         end
       end
     end
-    return sum.bytes <= KEPT_BYTES
+    return true
   end
 
   function adapter.keep(verb, result)

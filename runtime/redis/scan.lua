@@ -161,8 +161,7 @@ function scan.page(request, run)
       cursor = nil
     end
     if #pending > room then
-      table.move(pending, room + 1, #pending + #pending - room, room + 1)
-      cursor = nil
+      pending, cursor = table.move(pending, 1, room, 1, {}), nil
     end
   end
   if cursor and room > 0 then

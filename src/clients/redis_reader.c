@@ -8,6 +8,8 @@
 #include "redis_internal.h"
 
 #define BLOCK_SIZE 65536u
+#define LINE_MAX_BYTES 65536u /* of a status, an error, a number */
+#define LENGTH_MAX 32u        /* of "$12345" and its line end */
 
 struct arena_block {
   struct arena_block *next;
@@ -119,19 +121,29 @@ bool reader_feed(struct redisReader *reader, const char *data, size_t len) {
   return redisReaderFeed(reader, data, len) == REDIS_OK;
 }
 
+/* hiredis looks for the end of a line from its start again with every byte that comes: lines of any
+   length would cost the square of it. A text ("$") is waited for by its length. */
+static int check_pending(const struct redisReader *reader, const char **why) {
+  size_t waiting = reader->len - reader->pos;
+  size_t line = waiting > 0 && reader->buf[reader->pos] == '$' ? LENGTH_MAX : LINE_MAX_BYTES;
+  if (waiting <= line || memchr(reader->buf + reader->pos, '\n', line) != NULL) return 0;
+  *why = line == LENGTH_MAX ? "it is no Redis reply" : "too long a line";
+  return -1;
+}
+
 int reader_take(struct redisReader *reader, struct arena *arena, struct redis_value *out,
                 const char **why) {
   void *reply = NULL;
   reader->privdata = arena;
   if (redisReaderGetReply(reader, &reply) == REDIS_OK) {
-    if (reply == NULL) return 0;
+    if (reply == NULL) return check_pending(reader, why);
     *out = *(struct redis_value *)reply;
     arena->elements = 0;
     return 1;
   }
   if (arena->elements > REDIS_MAX_ELEMENTS) *why = "too many elements";
   else if (reader->err == REDIS_ERR_OOM) *why = "out of memory";
-  else if (strstr(reader->errstr, "nested") != NULL) *why = "nested too deep";
+  else if (strstr(reader->errstr, "nested") != NULL) *why = "too deeply nested";
   else *why = "it is no Redis reply";
   return -1;
 }
