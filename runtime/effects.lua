@@ -15,6 +15,7 @@
 ---@field nameless boolean? the handle may be made without a name
 ---@field any_method boolean? every other method name of the handle is this verb with the name as its first argument
 ---@field pages boolean?  returns an iterator; each page {items, width, more} is an effect of its own
+---@field each string?    an iterator: every step of it is an effect of that kind; runtime/<module>/pure.lua says which
 ---@field polled boolean?  may be asked over and over: not journaled inside a poll
 local effects = { rows = {} }
 

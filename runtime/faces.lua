@@ -97,10 +97,39 @@ local function option_set(row)
   return set, names
 end
 
+--- Calls fn; what it raises happened at the author's line.
+local function at_line(line, fn, ...)
+  local ok, result = pcall(fn, ...)
+  if not ok then
+    result = errors.wrap(result)
+    result.where = result.where or line
+    error(result, 0)
+  end
+  return result
+end
+
+--- An iterator whose every step is an effect of the kind `row.each`.
+local function iterating(row, where)
+  local open = require("runtime." .. row.module .. ".pure")[row.verb]
+  return function(call, at)
+    local stepper, why = open(call.name, call[1], call.opts)
+    if not stepper then
+      misuse(row.label, why, nil, at)
+    end
+    return function()
+      local line = where()
+      local args = at_line(line, stepper.ask)
+      return args and at_line(line, stepper.take, gate.call(row.each, args, line))
+    end
+  end
+end
+
 --- What a row's function does with checked arguments: an effect passes the gate; what only computes
 --- is done here, also while the playbook loads.
-local function performer(row, to_handle)
-  if row.class ~= "pure" then
+local function performer(row, to_handle, where)
+  if row.each then
+    return iterating(row, where)
+  elseif row.class ~= "pure" then
     return function(call, at)
       return row.pages and iterate(row, call, at) or gate.call(row.kind, call, at)
     end
@@ -120,7 +149,7 @@ end
 ---@param where fun(): string? the author's line
 ---@param to_handle fun(name: string): table
 local function build(row, where, to_handle)
-  local perform = performer(row, to_handle)
+  local perform = performer(row, to_handle, where)
   local label = row.label
   local known, names = option_set(row)
   local positional, with_opts, variadic = {}, false, false

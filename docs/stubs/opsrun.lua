@@ -509,7 +509,7 @@ function http_handle:certificate(path, opts) end
 --- deletes a resource (change)
 ---@param path string
 ---@param opts? opsrun.options.http_delete
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:delete(path, opts) end
 
 ---@class opsrun.options.http_get
@@ -531,7 +531,7 @@ function http_handle:delete(path, opts) end
 --- asks for a resource (read)
 ---@param path string
 ---@param opts? opsrun.options.http_get
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:get(path, opts) end
 
 ---@class opsrun.options.http_head
@@ -553,7 +553,7 @@ function http_handle:get(path, opts) end
 --- asks for a resource's headers (read)
 ---@param path string
 ---@param opts? opsrun.options.http_head
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:head(path, opts) end
 
 ---@class opsrun.options.http_options
@@ -575,8 +575,30 @@ function http_handle:head(path, opts) end
 --- asks what a resource allows (read)
 ---@param path string
 ---@param opts? opsrun.options.http_options
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:options(path, opts) end
+
+---@class opsrun.options.http_pages
+---@field items any?
+---@field next any?
+---@field limit any?
+---@field query any?
+---@field headers any?
+---@field expect any?
+---@field retries any?
+---@field follow any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- iterates over a listing: every page is a get of its own, with page.items and page.number (read)
+---@param path string
+---@param opts? opsrun.options.http_pages
+---@return any # iterator of pages
+function http_handle:pages(path, opts) end
 
 ---@class opsrun.options.http_patch
 ---@field query any?
@@ -595,7 +617,7 @@ function http_handle:options(path, opts) end
 --- alters a resource (change)
 ---@param path string
 ---@param opts? opsrun.options.http_patch
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:patch(path, opts) end
 
 ---@class opsrun.options.http_post
@@ -615,7 +637,7 @@ function http_handle:patch(path, opts) end
 --- posts; a read where the environment's `reads` says so (change)
 ---@param path string
 ---@param opts? opsrun.options.http_post
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:post(path, opts) end
 
 ---@class opsrun.options.http_put
@@ -635,7 +657,7 @@ function http_handle:post(path, opts) end
 --- puts a resource (change)
 ---@param path string
 ---@param opts? opsrun.options.http_put
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:put(path, opts) end
 
 ---@class opsrun.options.http_request
@@ -658,7 +680,7 @@ function http_handle:put(path, opts) end
 ---@param method string
 ---@param path string
 ---@param opts? opsrun.options.http_request
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:request(method, path, opts) end
 
 ---@class opsrun.http_library
@@ -701,7 +723,7 @@ function http.certificate(path, opts) end
 --- deletes a resource (change)
 ---@param path string
 ---@param opts? opsrun.options.http_delete
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.delete(path, opts) end
 
 ---@class opsrun.options.http_get
@@ -723,7 +745,7 @@ function http.delete(path, opts) end
 --- asks for a resource (read)
 ---@param path string
 ---@param opts? opsrun.options.http_get
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.get(path, opts) end
 
 ---@class opsrun.options.http_head
@@ -745,7 +767,7 @@ function http.get(path, opts) end
 --- asks for a resource's headers (read)
 ---@param path string
 ---@param opts? opsrun.options.http_head
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.head(path, opts) end
 
 ---@class opsrun.options.http_options
@@ -767,8 +789,30 @@ function http.head(path, opts) end
 --- asks what a resource allows (read)
 ---@param path string
 ---@param opts? opsrun.options.http_options
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.options(path, opts) end
+
+---@class opsrun.options.http_pages
+---@field items any?
+---@field next any?
+---@field limit any?
+---@field query any?
+---@field headers any?
+---@field expect any?
+---@field retries any?
+---@field follow any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- iterates over a listing: every page is a get of its own, with page.items and page.number (read)
+---@param path string
+---@param opts? opsrun.options.http_pages
+---@return any # iterator of pages
+function http.pages(path, opts) end
 
 ---@class opsrun.options.http_patch
 ---@field query any?
@@ -787,7 +831,7 @@ function http.options(path, opts) end
 --- alters a resource (change)
 ---@param path string
 ---@param opts? opsrun.options.http_patch
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.patch(path, opts) end
 
 ---@class opsrun.options.http_post
@@ -807,7 +851,7 @@ function http.patch(path, opts) end
 --- posts; a read where the environment's `reads` says so (change)
 ---@param path string
 ---@param opts? opsrun.options.http_post
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.post(path, opts) end
 
 ---@class opsrun.options.http_put
@@ -827,7 +871,7 @@ function http.post(path, opts) end
 --- puts a resource (change)
 ---@param path string
 ---@param opts? opsrun.options.http_put
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.put(path, opts) end
 
 ---@class opsrun.options.http_request
@@ -850,7 +894,7 @@ function http.put(path, opts) end
 ---@param method string
 ---@param path string
 ---@param opts? opsrun.options.http_request
----@return any # {status, headers, body, json, time, timing, tls} :at(path) :need(path)
+---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.request(method, path, opts) end
 
 ---@class opsrun.notify

@@ -13,7 +13,7 @@ local function row(class, verb, options, help)
     face = "both",
     params = { { "path", "string" }, { "opts", "options?" } },
     options = options,
-    returns = "{status, headers, body, json, time, timing, tls} :at(path) :need(path)",
+    returns = "{status, url, headers, body, json, time, timing, tls} :at(path) :need(path)",
     help = help,
   }
 end
@@ -29,6 +29,10 @@ local rows = {
   ["http.request"] = row("change", "request", anything, "any method; GET, HEAD, OPTIONS are reads"),
   ["http.certificate"] = row("read", "certificate", reading, "looks at the peer's TLS certificate"),
 }
+rows["http.pages"] = row("read", "pages", { "items", "next", "limit", table.unpack(reading) },
+  "iterates over a listing: every page is a get of its own, with page.items and page.number")
+rows["http.pages"].each = "http.get"
+rows["http.pages"].returns = "iterator of pages"
 rows["http.request"].params = { { "method", "string" }, { "path", "string" }, { "opts", "options?" } }
 rows["http.certificate"].params = { { "path", "string?" }, { "opts", "options?" } }
 rows["http.certificate"].returns = "{subject, issuer, names, starts, expires, expires_in}"

@@ -1,4 +1,4 @@
---- The answer of an HTTP request as a playbook sees it: {status, headers, header_list, body, json,
+--- The answer of an HTTP request as a playbook sees it: {status, url, headers, header_list, body, json,
 --- time, timing, tls} with :at(path) and :need(path).
 local errors = require "runtime.errors"
 local text = require "runtime.text"
@@ -141,7 +141,7 @@ end
 --- What the journal keeps: the plain fields without the decoded body.
 function response.plain(answer)
   local kept = { summary = facts[answer] and facts[answer].summary }
-  for _, name in ipairs { "status", "headers", "header_list", "body", "time", "timing", "tls", "redirects" } do
+  for _, name in ipairs { "status", "url", "headers", "header_list", "body", "time", "timing", "tls", "redirects" } do
     kept[name] = rawget(answer, name)
   end
   return kept

@@ -125,6 +125,7 @@ return function(services)
       err.hint = err.hint or hints[err.code]
       return nil, errors.from_host(err, request.class), passing_codes[err.code]
     end
+    answer.url = request.send.url
     response.new(answer, request.summary, host.json)
     if not request.expects(answer.status) then
       return nil, status_error(request, answer), passing[answer.status]

@@ -1,0 +1,128 @@
+"""HTTP from a playbook: listings of pages, uploads."""
+
+import http.server
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import urllib.parse
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import LabTest, main  # noqa: E402
+
+ITEMS = list(range(25))
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """A listing of 25 items, told of in three ways; and a place to put things."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, value, status=200, headers=()):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in (("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers):
+            self.send_header(name, text)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        parts = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(parts.query))
+        self.server.seen.append((self.path, self.headers.get("Authorization")))
+        at = int(query.get("at", 0))
+        page, after = ITEMS[at:at + 10], at + 10
+        more = after < len(ITEMS)
+        if parts.path == "/v1/linked":
+            link = f'<{self.server.base}/v1/linked?at={after}>; rel="next"' if more else '</v1/linked>; rel="first"'
+            self.answer(page, headers=[("Link", link)])
+        elif parts.path == "/v1/fielded":
+            self.answer({"data": page, "meta": {"next": f"/v1/fielded?at={after}" if more else None}})
+        elif parts.path == "/v1/cursor":
+            self.answer({"data": page, "cursor": str(after) if more else None})
+        elif parts.path == "/v1/leaving":
+            self.answer(page, headers=[("Link", f'<{self.server.elsewhere}/v1/linked>; rel="next"')])
+        else:
+            self.answer({"error": "no such thing"}, 404)
+
+    def do_PUT(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.put.append((self.path, self.headers.get("Content-Type"), body))
+        self.answer({"bytes": len(body)}, 201)
+
+
+def serve():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.seen, server.put = [], []
+    server.base = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+class Http(LabTest):
+
+    def setUp(self):
+        super().setUp()
+        self.room = tempfile.mkdtemp(prefix="opsrun-http-")
+        self.addCleanup(shutil.rmtree, self.room, ignore_errors=True)
+        self.server, self.other = serve(), serve()
+        self.server.elsewhere = self.other.base
+        for server in (self.server, self.other):
+            self.addCleanup(server.server_close)
+            self.addCleanup(server.shutdown)
+        os.mkdir(os.path.join(self.room, "environments"))
+        self.write("environments/trial.lua", 'return { http = { api = { base = "%s/v1", bearer = secret.env "ADMIN_TOKEN" } } }'
+                   % self.server.base)
+
+    def write(self, name, text):
+        path = os.path.join(self.room, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def play(self, body, *words):
+        path = self.write("web.lua", 'playbook { title = "Web" }\nstep("Ask", function(p)\n' + body + "\nend)\n")
+        return self.opsrun("play", path, "--config", self.room, "-e", "trial", *words)
+
+
+LIST = """local sum, count = 0, 0
+for page in http "api":pages(%s) do
+  for _, n in ipairs(page.items) do sum, count = sum + n, count + 1 end
+end
+show(count .. " items, sum " .. sum)"""
+
+
+class Pages(Http):
+
+    def test_each_way_to_the_next_page_gives_every_item_once(self):
+        for arguments in ('"/linked"', '"/fielded", { items = "data", next = "meta.next" }',
+                          '"/cursor", { items = "data", next = { cursor = "cursor", as = "at" } }',
+                          '"/cursor", { items = "data", next = { page = "at", from = 0, step = 10 } }'):
+            self.server.seen.clear()
+            done = self.play(LIST % arguments)
+            self.expect(done, code=0, out=["25 items, sum 300"])
+            self.assertIn(len(self.server.seen), (3, 4), self.server.seen)
+            self.assertEqual({token for _, token in self.server.seen}, {"Bearer " + self.lab.env["ADMIN_TOKEN"]})
+            kinds = [r["kind"] for r in self.journal(self.run_ids()[-1]) if r["type"] == "effect.end"]
+            self.assertEqual(kinds, ["http.get"] * len(self.server.seen))
+
+    def test_a_dry_run_reads_them_too(self):
+        self.expect(self.play(LIST % '"/linked"', "-n"), code=0, out=["25 items"])
+
+    def test_a_page_of_another_origin_is_not_asked_for(self):
+        done = self.play(LIST % '"/leaving"')
+        self.expect(done, code=5, text=["it leads to '" + self.other.base, r"web\.lua:4"])
+        self.assertEqual(self.other.seen, [])
+
+    def test_wrong_options_name_the_line(self):
+        self.expect(self.play(LIST % '"/linked", { next = 5 }'), code=1, text=[r"web\.lua:4", "http.pages: option 'next'"])
+        self.expect(self.play(LIST % '"/linked", { itms = "x" }'), code=1, text=["did you mean 'items'"])
+
+
+if __name__ == "__main__":
+    main()
