@@ -3,11 +3,13 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import LabTest, main, wait_until  # noqa: E402
+from harness import OPSRUN, ROOT, LabTest, main, wait_until  # noqa: E402
 
 HEADER = 'playbook { title = "SQL", uses = { shell = { "bash", "pg_dump", "psql" }, notify = { "team" } } }\n'
 
@@ -174,6 +176,38 @@ class Databases(Sql):
           show(sql.format("%I", p))
         """)
         self.expect(done, code=1, out=[r"\b2\b"], text=[r"trial\.lua:5", "expected a name, got table"])
+
+
+class Streams(Sql):
+
+    def test_a_million_rows_are_handed_over_within_40_mb(self):
+        path = self.write("""local sum, last = 0, nil
+          local count = sql "primary":each([[SELECT g AS id, 9007199254740992 + g AS big, 'order ' || g AS name,
+            now() AS at FROM generate_series(1, 1000000) AS g]], {}, function(row)
+            sum, last = sum + row.id, row
+          end)
+          show(count .. " rows, sum " .. sum .. ", last " .. last.big .. " " .. last.name)""")
+        environ = self.environ()
+        began = time.monotonic()
+        child = subprocess.Popen([OPSRUN, "play", path, "-e", "lab"], env=environ, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, cwd=ROOT)
+        out = child.stdout.read().decode()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        child.stdout.close()
+        print(f"1,000,000 rows in {time.monotonic() - began:.2f} s, at most {usage.ru_maxrss / 1024:.1f} MB")
+        self.assertEqual(child.returncode, 0, out)
+        self.assertIn("1000000 rows, sum 500000500000, last 9007199255740992 order 1000000", out)
+        if "ASAN_OPTIONS" not in environ:      # the sanitizers' own memory is not the figure
+            self.assertLessEqual(usage.ru_maxrss, 40 * 1024)
+
+    def test_a_stream_that_is_left_leaves_no_session_at_work(self):
+        done = self.play("""local n = 0
+          sql "primary":each("SELECT a, b FROM generate_series(1, 10000) AS a, generate_series(1, 10000) AS b", {}, function() n = n + 1; return n < 5 end)
+          show("seen " .. n .. ", " .. sql "primary":value(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%generate_series%' AND pid <> pg_backend_pid()"))""")
+        self.expect(done, code=0, out=["seen 5, "])
+        self.assertLess(done.seconds, 10)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ local errors = require "runtime.errors"
 local probes = require "tests.sql.probes"
 local reads = require "tests.sql.reads"
 local transactions = require "tests.sql.transactions"
+local types = require "tests.sql.types"
 
 local failures, passed = {}, 0
 
@@ -276,6 +277,7 @@ function tests.reviewed_lists()
   conn:close()
 end
 
+transactions.types = types.test
 for name, test in pairs(transactions) do
   tests[name] = function()
     test {
@@ -287,7 +289,7 @@ end
 
 local order = {
   "reviewed_lists", "values", "changes", "trust", "bad_input", "lost_sessions",
-  "transactions", "rehearsals", "databases", "reads", "probes",
+  "types", "transactions", "rehearsals", "databases", "reads", "probes",
 }
 for _, name in ipairs(order) do
   local ok, err = pcall(tests[name])
