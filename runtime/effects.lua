@@ -28,6 +28,7 @@ local files = {
   "runtime.effects.redis",
   "runtime.effects.shell",
   "runtime.effects.files",
+  "runtime.effects.logs",
   "runtime.effects.notify",
   "runtime.effects.run",
   "runtime.effects.state",

@@ -897,6 +897,19 @@ function http.put(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.request(method, path, opts) end
 
+---@class opsrun.logs
+local logs_handle = {}
+
+--- counts in one pass over large, rotated and compressed files (read)
+---@param queries table
+---@return any # per name {count, groups, series, tail, …}, from, to, files, unread
+function logs_handle:scan(queries) end
+
+--- A connection or name of the environment.
+---@param name string
+---@return opsrun.logs
+function logs(name) end
+
 ---@class opsrun.notify
 ---@overload fun(text: string, opts?: table): any
 local notify_handle = {}

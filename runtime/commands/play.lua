@@ -22,7 +22,7 @@ local tasks = require "runtime.tasks"
 local tell = require "runtime.tell"
 local text = require "runtime.text"
 
-local adapter_names = { "people", "folder", "time", "state", "sql", "http", "redis", "shell", "files", "notify" }
+local adapter_names = { "people", "folder", "time", "state", "sql", "http", "redis", "shell", "files", "logs", "notify" }
 
 --- "--answer GATE=VALUE" words as a table.
 local function parse_answers(words)

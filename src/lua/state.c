@@ -134,6 +134,7 @@ static void push_host(lua_State *L, const struct cli_options *options) {
                                    {"system", luaopen_host_system},
                                    {"files", luaopen_host_files},
                                    {"fileops", luaopen_host_fileops},
+                                   {"logs", luaopen_host_logs},
                                    {"process", luaopen_host_process},
                                    {"sql", luaopen_host_sql},
                                    {"pgquery", luaopen_host_pgquery},

@@ -23,6 +23,7 @@ int luaopen_host_signals(lua_State *L);
 int luaopen_host_system(lua_State *L);
 int luaopen_host_files(lua_State *L);
 int luaopen_host_fileops(lua_State *L);
+int luaopen_host_logs(lua_State *L);
 int luaopen_host_process(lua_State *L);
 int luaopen_host_sql(lua_State *L);
 int luaopen_host_pgquery(lua_State *L);
