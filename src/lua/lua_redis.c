@@ -91,8 +91,8 @@ static const char *sink_field(lua_State *L, const char *name) {
   if (lua_getfield(L, 1, name) == LUA_TNIL) return NULL;
   size_t len = 0;
   const char *text = util_to_sink(L, -1, &len);
-  if (text == NULL) luaL_error(L, "field '%s': expected a string or a secret", name);
-  if (strlen(text) != len) luaL_error(L, "field '%s': it holds a NUL byte", name);
+  if (text == NULL || strlen(text) != len)
+    luaL_error(L, "field '%s': expected a string or a secret, without NUL bytes", name);
   return text;
 }
 
