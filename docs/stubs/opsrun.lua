@@ -498,6 +498,7 @@ function http_handle:certificate(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
@@ -518,6 +519,7 @@ function http_handle:delete(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
@@ -540,6 +542,7 @@ function http_handle:get(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
@@ -562,6 +565,7 @@ function http_handle:head(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
@@ -606,6 +610,7 @@ function http_handle:pages(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
@@ -626,6 +631,7 @@ function http_handle:patch(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
@@ -646,6 +652,7 @@ function http_handle:post(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
@@ -666,6 +673,7 @@ function http_handle:put(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
@@ -712,6 +720,7 @@ function http.certificate(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
@@ -732,6 +741,7 @@ function http.delete(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
@@ -754,6 +764,7 @@ function http.get(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
@@ -776,6 +787,7 @@ function http.head(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
@@ -820,6 +832,7 @@ function http.pages(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
@@ -840,6 +853,7 @@ function http.patch(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
@@ -860,6 +874,7 @@ function http.post(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
@@ -880,6 +895,7 @@ function http.put(path, opts) end
 ---@field json any?
 ---@field form any?
 ---@field body any?
+---@field file any?
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?

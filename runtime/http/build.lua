@@ -108,13 +108,13 @@ local function headers_of(services, connection, opts, extra)
   return list, shown, by_name
 end
 
---- The body and its type from one of json, form, body.
+--- The body and its type from one of json, form, body; a file has a type only.
 local function body_of(services, opts)
   local given
-  for _, name in ipairs { "json", "form", "body" } do
+  for _, name in ipairs { "json", "form", "body", "file" } do
     if opts[name] ~= nil then
       if given then
-        misuse(("options '%s' and '%s' are both a body"):format(given, name), "give one of json, form, body")
+        misuse(("options '%s' and '%s' are both a body"):format(given, name), "give one of json, form, body, file")
       end
       given = name
     end
@@ -131,6 +131,11 @@ local function body_of(services, opts)
       misuse("option 'form': " .. why)
     end
     return encoded:sub(2), "application/x-www-form-urlencoded"
+  elseif given == "file" then
+    if type(opts.file) ~= "string" or opts.file == "" then
+      misuse(("option 'file': expected a path, got %s"):format(type(opts.file)))
+    end
+    return nil, "application/octet-stream"
   elseif given == "body" and type(opts.body) ~= "string" then
     misuse(("option 'body': expected a string, got %s"):format(type(opts.body)), "tables go by json = or form =")
   end
@@ -186,7 +191,7 @@ local function check_read(method, request, by_name, opts)
   if url.has_parameter(request.path, "_method") then
     refuse(method .. " with '_method' in its query asks for another method in disguise")
   end
-  if safe_methods[method] and (request.body or opts.json ~= nil or opts.form ~= nil) then
+  if safe_methods[method] and (request.body or opts.json ~= nil or opts.form ~= nil or opts.file ~= nil) then
     refuse(
       method .. " carries no body",
       'a search by POST is a read where the environment says so: reads = { "POST /search" }'
@@ -284,6 +289,7 @@ function build.request(services, method, path, args)
       label = args.name,
       headers = headers,
       body = body,
+      file = opts.file,
       ca = connection.ca,
       timeout = timeout and seconds_of(timeout, "option 'timeout'") or default_timeout,
       follow = safe_methods[method] and opts.follow or nil,

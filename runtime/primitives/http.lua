@@ -105,10 +105,24 @@ return function(services)
         credentials = credentials_shown(request.send),
         body = request.send.body and host.digest.sha256(request.send.body),
         bytes = request.send.body and #request.send.body,
+        file = request.send.file,
       },
       request = request,
       opts = args.opts,
     }
+  end
+
+  --- What is known of the file to be sent; raises when there is none.
+  local function look_at_file(path)
+    local facts, err = host.files.stat(path)
+    if not facts or facts.type ~= "file" then
+      error(errors.effect {
+        message = facts and ("cannot send '%s': it is no regular file"):format(path) or err.message,
+        code = err and err.code or "file",
+        outcome = "not sent",
+      }, 0)
+    end
+    return { file = path, bytes = facts.size, modified = facts.mtime }
   end
 
   --- The client's own validator has the last word before anything is opened.
@@ -117,6 +131,7 @@ return function(services)
     if not ok then
       error(errors.refused { message = ("%s is not sent: %s"):format(request.summary, why) }, 0)
     end
+    return request.send.file and look_at_file(request.send.file) or nil
   end
 
   local function send_once(request)
@@ -191,6 +206,9 @@ return function(services)
       for _, line in ipairs(preview_body(request.send.body)) do
         lines[#lines + 1] = "  " .. line
       end
+    end
+    if request.send.file then
+      lines[#lines + 1] = ("  %s, %d bytes"):format(request.send.file, look_at_file(request.send.file).bytes)
     end
     return { lines = lines }
   end

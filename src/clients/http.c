@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "http_check.h"
+#include "http_file.h"
 #include "http_multi.h"
 #include "http_op.h"
 #include "http_start.h"
@@ -169,6 +170,7 @@ static struct op *request_start(const struct http_request *request) {
   struct http_op *http = calloc(1, sizeof *http);
   if (http == NULL) return NULL;
   op_open(&http->op, &http_class);
+  http->file = -1;
   char text[400];
   const char *wrong =
       http_check_request(request, &http->origin, &http->url, text, sizeof text);
@@ -176,6 +178,7 @@ static struct op *request_start(const struct http_request *request) {
     op_fail(&http->op, OP_NOT_SENT, "invalid", "cannot send this request: %s", wrong);
     return &http->op;
   }
+  if (request->file.data != NULL && !http_file_open(http, request->file)) return &http->op;
   /* The pool first: it starts libcurl. */
   http->pool = http_pool_get(NULL, on_done);
   if (http->pool != NULL && http_configure(http, request) == 0) {

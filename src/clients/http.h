@@ -40,6 +40,7 @@ struct http_request {
   struct http_bytes bearer;           /* becomes "Authorization: Bearer …" */
   struct http_bytes user, password;   /* become "Authorization: Basic …" when user.data is set */
   struct http_bytes body;             /* data NULL: none */
+  struct http_bytes file;             /* path of a regular file that is the body instead */
   struct http_bytes ca;               /* a PEM file to trust instead of the system's bundle */
   uint64_t timeout_ms;                /* the whole request; 0: default */
   uint64_t connect_timeout_ms;        /* name, connection and TLS; 0: default */
@@ -77,7 +78,8 @@ struct http_response {
 struct http_api {
   /* Starts a request. Returns the operation, or NULL without memory. A request that may not be sent
      at all is an operation that failed as `not sent`, code "invalid". Codes: invalid, resolve,
-     refused, connect, tls, timeout, cancelled, reset, protocol, too large, redirect, memory. */
+     refused, connect, tls, timeout, cancelled, reset, protocol, too large, redirect, file,
+     memory. */
   struct op *(*request)(const struct http_request *request);
 
   /* The answer of a finished operation that did not fail. */

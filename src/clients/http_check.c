@@ -158,7 +158,8 @@ const char *http_check_request(const struct http_request *request, struct http_o
   for (size_t i = 0; wrong == NULL && i < request->header_count; i++)
     wrong = check_header(&request->headers[i], text, size);
   if (wrong == NULL) wrong = check_credentials(request);
-  if (wrong == NULL && request->body.data != NULL && http_method_is_safe(request->method))
+  if (wrong == NULL && (request->body.data != NULL || request->file.data != NULL) &&
+      http_method_is_safe(request->method))
     wrong = "GET, HEAD and OPTIONS carry no body";
   if (wrong == NULL && request->ca.data != NULL &&
       memchr(request->ca.data, '\0', request->ca.len) != NULL)

@@ -195,5 +195,8 @@ static void fail_by_code(struct http_op *http, CURLcode result) {
 void http_fail_result(struct http_op *http, CURLcode result) {
   if (http->no_names) fail_tls(http, result);
   else if (result == CURLE_WRITE_ERROR) fail_write(http);
+  else if (http->file_short)
+    op_fail(&http->op, http_outcome(http), "file", "the file for %s was cut off while it was sent",
+            http_peer_name(http));
   else fail_by_code(http, result);
 }

@@ -18,6 +18,9 @@ struct http_op {
   struct curl_slist *lines; /* headers as sent, credentials among them */
   char *body;
   size_t body_len;
+  int file;                 /* the file sent as the body, or -1 */
+  curl_off_t file_left;     /* bytes of it still to send */
+  bool file_short;          /* it ended before that */
   char *label, *ca;
   char method[32];
   struct http_origin origin;

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "http_file.h"
 #include "http_tls.h"
 
 #define HEADER_BYTES_MAX ((size_t)256 * 1024)
@@ -266,6 +267,7 @@ void http_release(struct http_op *http) {
   http_tls_release(http->tls);
   free(http->label);
   free(http->ca);
+  http_file_close(http);
   free(http->data);
   free(http->header_block);
   free(http->headers);

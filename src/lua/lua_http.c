@@ -9,6 +9,7 @@
  * connect_timeout (seconds), cap (bytes), follow (redirects, at most 3), kind = "read" | "change",
  * fresh, decode (booleans). A url, a header's value, bearer, user, password, body may be secrets; a
  * body may also be a list of texts and secrets, sent joined: for peers that want a key inside.
+ * file: the path of a file that is the body.
  *
  * An answer: {status, headers = {name in small letters -> values joined by ", "}, header_list =
  * {{name, value}, …} as sent, body, time = seconds in all, timing = {resolve, connect, tls,
@@ -137,6 +138,7 @@ static void read_request(lua_State *L, struct http_request *request, struct http
   request->user = sink_field(L, 1, "user");
   request->password = sink_field(L, 1, "password");
   request->body = body_field(L, 1);
+  request->file = text_field(L, 1, "file");
   request->ca = text_field(L, 1, "ca");
   request->timeout_ms = milliseconds_field(L, 1, "timeout");
   request->connect_timeout_ms = milliseconds_field(L, 1, "connect_timeout");

@@ -124,5 +124,40 @@ class Pages(Http):
         self.expect(self.play(LIST % '"/linked", { itms = "x" }'), code=1, text=["did you mean 'items'"])
 
 
+class Files(Http):
+
+    def test_a_file_is_sent_as_it_is_and_never_held_whole(self):
+        path = os.path.join(self.room, "big.bin")
+        block = os.urandom(1 << 20)
+        with open(path, "wb") as file:
+            for _ in range(64):
+                file.write(block)
+        done = self.play('local r = http "api":put("/up", { file = %s })\nshow(r.json.bytes .. " bytes taken")' % json.dumps(path))
+        self.expect(done, code=0, out=[f"{64 << 20} bytes taken"])
+        (where, kind, body), = self.server.put
+        self.assertEqual((where, kind, body == block * 64), ("/v1/up", "application/octet-stream", True))
+        begin = next(r for r in self.journal(self.run_ids()[-1]) if r["type"] == "effect.begin")
+        self.assertEqual((begin["token"]["file"], begin["token"]["bytes"]), (path, 64 << 20))
+
+    def test_a_dry_run_shows_the_file_and_its_size(self):
+        path = self.write("small.txt", "12345")
+        done = self.play('http "api":put("/up", { file = %s })' % json.dumps(path), "-n")
+        self.expect(done, code=0, out=["small.txt, 5 bytes"])
+        self.assertEqual(self.server.put, [])
+
+    def test_an_empty_file_is_a_body_too_and_its_type_may_be_given(self):
+        path = self.write("empty.txt", "")
+        done = self.play('http "api":put("/up", { file = %s, headers = { ["Content-Type"] = "text/plain" } })' % json.dumps(path))
+        self.expect(done, code=0)
+        self.assertEqual(self.server.put, [("/v1/up", "text/plain", b"")])
+
+    def test_what_cannot_be_sent_is_told_before_anything_is(self):
+        for name, why in (("/nonexistent/x", "[Nn]o such file"), ("/", "no regular file"), ("/dev/zero", "no regular file")):
+            self.expect(self.play('http "api":put("/up", { file = "%s" })' % name), code=1, text=[why])
+        self.expect(self.play('http "api":get("/linked", { file = "/etc/hostname" })'), code=5, text=["carries no body"])
+        self.expect(self.play('http "api":put("/up", { file = "/etc/hostname", body = "x" })'), code=1, text=["both a body"])
+        self.assertEqual(self.server.put, [])
+
+
 if __name__ == "__main__":
     main()
