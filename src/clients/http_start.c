@@ -176,10 +176,14 @@ static bool set_method(struct http_op *http, const struct http_request *request)
   bool wants_length = strcmp(http->method, "POST") == 0 || strcmp(http->method, "PUT") == 0 ||
                       strcmp(http->method, "PATCH") == 0;
   if (strcmp(http->method, "HEAD") == 0) return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == 0;
-  if (request->body.data != NULL || wants_length) {
-    http->body = copy_bytes(request->body);
+  if (request->file.data != NULL) {
+    if (!http_file_send(http)) return false;
+  } else if (request->body.data != NULL || wants_length) {
+    struct http_bytes none = {"", 0};
+    struct http_bytes body = request->body.data != NULL ? request->body : none;
+    http->body = copy_bytes(body);
     if (http->body == NULL) return false;
-    http->body_len = request->body.len;
+    http->body_len = body.len;
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, http->body);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)http->body_len);
@@ -263,11 +267,11 @@ void http_release(struct http_op *http) {
     explicit_bzero(line->data, strlen(line->data));
   curl_slist_free_all(http->lines);
   if (http->url != NULL) curl_url_cleanup(http->url);
+  http_file_close(http);
   free_secret(http->body, http->body_len);
   http_tls_release(http->tls);
   free(http->label);
   free(http->ca);
-  http_file_close(http);
   free(http->data);
   free(http->header_block);
   free(http->headers);
