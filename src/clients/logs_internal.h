@@ -82,6 +82,7 @@ struct logs_tally {
   pcre2_code *code;
   pcre2_match_data *match;
   pcre2_match_context *context;
+  struct span text; /* what the last match was made against: the field's value, or the line */
   int64_t count, gave_up, values, others;
   double min, max, sum;
   struct logs_group *groups; /* open addressing */

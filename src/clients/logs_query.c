@@ -98,6 +98,7 @@ static bool is_match(struct logs_tally *tally, const struct logs_reader *reader,
     if (!logs_line_field(reader, line, query->field, &text) || !fits_field(query, text))
       return false;
   }
+  tally->text = text;
   return holds_literal(query, text) && fits_regex(tally, text);
 }
 
@@ -155,13 +156,16 @@ static void count_group(struct logs_tally *tally, struct span value) {
     tally->others++;
     return;
   }
-  char *copy = malloc(used + 1);
-  if (copy == NULL) {
+  struct logs_group *group = &tally->groups[at];
+  group->value = malloc(used + 1);
+  if (group->value == NULL) {
     tally->failed = true;
     return;
   }
-  memcpy(copy, text, used);
-  tally->groups[at] = (struct logs_group){copy, used, hash, 1};
+  memcpy(group->value, text, used);
+  group->len = used;
+  group->hash = hash;
+  group->count = 1;
   tally->group_count++;
 }
 
@@ -170,9 +174,7 @@ static bool group_value(const struct logs_tally *tally, const struct logs_reader
   const char *group = tally->query->group;
   if (group[0] != '#') return logs_line_field(reader, line, group, value);
   if (tally->code == NULL || tally->query->invert) return false;
-  struct span text = line; /* what the expression was matched against */
-  if (tally->query->field != NULL && !logs_line_field(reader, line, tally->query->field, &text))
-    return false;
+  struct span text = tally->text;
   uint32_t number = (uint32_t)strtoul(group + 1, NULL, 10);
   const PCRE2_SIZE *places = pcre2_get_ovector_pointer(tally->match);
   if (number >= pcre2_get_ovector_count(tally->match) || places[2 * number] == PCRE2_UNSET)
@@ -183,15 +185,15 @@ static bool group_value(const struct logs_tally *tally, const struct logs_reader
 
 static void keep_tail(struct logs_tally *tally, struct span line) {
   size_t len = line.len < LINE_MOST ? line.len : LINE_MOST;
-  char *copy = malloc(len + 1);
+  struct span *slot = &tally->tail[tally->tail_next];
+  char *copy = realloc((char *)slot->at, len + 1);
   if (copy == NULL) {
     tally->failed = true;
     return;
   }
+  slot->at = copy;
+  slot->len = len;
   memcpy(copy, line.at, len);
-  struct span *slot = &tally->tail[tally->tail_next];
-  free((char *)slot->at);
-  *slot = (struct span){copy, len};
   tally->tail_next = (tally->tail_next + 1) % (size_t)tally->query->tail;
 }
 
@@ -202,8 +204,7 @@ void logs_tally_count(struct logs_tally *tally, const struct logs_reader *reader
   struct span value;
   double number;
   tally->count++;
-  if (query->field != NULL && !query->invert &&
-      logs_line_field(reader, line, query->field, &value) && logs_number(value, &number)) {
+  if (query->field != NULL && !query->invert && logs_number(tally->text, &number)) {
     if (tally->values == 0 || number < tally->min) tally->min = number;
     if (tally->values == 0 || number > tally->max) tally->max = number;
     tally->sum += number;

@@ -164,17 +164,15 @@ static void judge_all(struct scan *scan, struct logs_tally *tally, struct block 
 /* Only lines that hold one of the literals: the nearest of their next places, again and again. */
 static void judge_candidates(struct scan *scan, struct logs_tally *tally, struct block block) {
   const struct logs_query *query = tally->query;
-  const char *places[logs_most_literals], *const *literals = query->literals;
-  const size_t *lens = query->literal_lens;
-  size_t count = query->literal_count, equals_len;
-  if (count == 0) { /* the field's exact value must be in the line, too */
-    equals_len = strlen(query->equals);
-    literals = &query->equals;
-    lens = &equals_len;
-    count = 1;
-  }
+  const char *places[logs_most_literals];
+  struct span wanted[logs_most_literals];
+  size_t count = query->literal_count;
   for (size_t i = 0; i < count; i++)
-    places[i] = logs_find(block.begin, block.end, literals[i], lens[i]);
+    wanted[i] = (struct span){query->literals[i], query->literal_lens[i]};
+  if (count == 0) /* the field's exact value must be in the line, too */
+    wanted[count++] = (struct span){query->equals, strlen(query->equals)};
+  for (size_t i = 0; i < count; i++)
+    places[i] = logs_find(block.begin, block.end, wanted[i].at, wanted[i].len);
   for (;;) {
     const char *nearest = NULL, *next;
     for (size_t i = 0; i < count; i++)
@@ -183,7 +181,7 @@ static void judge_candidates(struct scan *scan, struct logs_tally *tally, struct
     judge(scan, tally, block, line_at(block, nearest, &next));
     for (size_t i = 0; i < count; i++)
       if (places[i] != NULL && places[i] < next)
-        places[i] = logs_find(next, block.end, literals[i], lens[i]);
+        places[i] = logs_find(next, block.end, wanted[i].at, wanted[i].len);
   }
 }
 
