@@ -1,6 +1,7 @@
 /* Looks at one file: its facts, its text, its last lines, its checksum; and the file systems. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
@@ -199,16 +200,29 @@ static void push_system(struct answer *answer, const char *mount, const char *de
 
 enum { SYSTEMS_MOST = 1024 };
 
+/* "8:1" as mountinfo writes a device. */
+static bool read_device(const char *text, uint64_t *id) {
+  char *end;
+  errno = 0;
+  unsigned long major_number = strtoul(text, &end, 10);
+  if (end == text || *end != ':') return false;
+  const char *rest = end + 1;
+  unsigned long minor_number = strtoul(rest, &end, 10);
+  if (end == rest || *end != '\0' || errno != 0) return false;
+  if (major_number > UINT_MAX || minor_number > UINT_MAX) return false;
+  *id = (uint64_t)makedev((unsigned)major_number, (unsigned)minor_number);
+  return true;
+}
+
 /* One line of mountinfo. The first mount of a device counts; the others show the same numbers. */
 static void read_mount(struct files_job *job, char *line, uint64_t *seen, size_t *seen_count) {
-  unsigned major_number, minor_number;
-  char mount[4096], type[64], device[1024];
+  uint64_t id;
+  char numbers[32], mount[4096], type[64], device[1024];
   char *rest = strstr(line, " - ");
   if (rest == NULL || *seen_count == SYSTEMS_MOST ||
-      sscanf(line, "%*s %*s %u:%u %*s %4095s", &major_number, &minor_number, mount) != 3 ||
-      sscanf(rest + 3, "%63s %1023s", type, device) != 2)
+      sscanf(line, "%*s %*s %31s %*s %4095s", numbers, mount) != 2 ||
+      !read_device(numbers, &id) || sscanf(rest + 3, "%63s %1023s", type, device) != 2)
     return;
-  uint64_t id = (uint64_t)makedev(major_number, minor_number);
   for (size_t i = 0; i < *seen_count; i++)
     if (seen[i] == id) return;
   unescape(mount);

@@ -1,4 +1,5 @@
 /* Results copied out of libpq: columns, packed rows, command tags, errors. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,7 +130,8 @@ void fault_set(struct sql_fault *fault, const PGresult *res, size_t item) {
   fault->table = copy_text(PQresultErrorField(res, PG_DIAG_TABLE_NAME));
   fault->context = copy_text(PQresultErrorField(res, PG_DIAG_CONTEXT));
   const char *position = PQresultErrorField(res, PG_DIAG_STATEMENT_POSITION);
-  fault->position = position != NULL ? atoi(position) : 0;
+  long at = position != NULL ? strtol(position, NULL, 10) : 0;
+  fault->position = at > 0 && at <= INT_MAX ? (int)at : 0;
 }
 
 void fault_free(struct sql_fault *fault) {

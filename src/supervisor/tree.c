@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,13 +45,21 @@ static ssize_t read_text(const char *path, char *text, size_t size) {
   return (ssize_t)used;
 }
 
+/* The number that `text` starts with, followed by `after`; 0 when that is no process id. */
+static int pid_of(const char *text, char after) {
+  char *end;
+  errno = 0;
+  long pid = strtol(text, &end, 10);
+  return end == text || *end != after || errno != 0 || pid < 0 || pid > INT_MAX ? 0 : (int)pid;
+}
+
 /* Parent and start time from a line of /proc/PID/stat: the name in brackets may hold anything. */
 static bool parse_stat(const char *text, int *parent, uint64_t *start_time) {
   const char *at = strrchr(text, ')');
   if (at == NULL || at[1] != ' ') return false;
   at += 2; /* field 3 */
   for (int field = 3; *at != '\0'; field++) {
-    if (field == 4) *parent = atoi(at);
+    if (field == 4) *parent = pid_of(at, ' ');
     if (field == 22) {
       *start_time = strtoull(at, NULL, 10);
       return true;
@@ -110,7 +119,7 @@ static void add_by_scanning(struct pid_list *found) {
   if (proc == NULL) return;
   struct pid_list all = {0}, parents = {0};
   for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
-    int pid = atoi(entry->d_name), parent = 0;
+    int pid = pid_of(entry->d_name, '\0'), parent = 0;
     uint64_t start_time;
     if (pid <= 1 || !read_stat(pid, &parent, &start_time)) continue;
     add_pid(&all, pid);
