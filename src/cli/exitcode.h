@@ -23,7 +23,7 @@
   X(DONE, 0, "done")
 
 enum exit_code {
-#define X(name, number, meaning) EXIT_##name = number,
+#define X(name, number, meaning) EXIT_##name = (number),
   EXIT_CODES(X)
 #undef X
 };

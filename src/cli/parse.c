@@ -123,7 +123,7 @@ static int take(struct parser *p, const struct cli_option *option, const char *s
   const char *equals = text == NULL ? NULL : strchr(text, '=');
   if (option->kind == CLI_PAIRS && (equals == NULL || equals == text))
     return bad_argument(option, shown, text);
-  if (option->choices != NULL && !is_choice(text, option->choices))
+  if (text != NULL && option->choices != NULL && !is_choice(text, option->choices))
     return bad_argument(option, shown, text);
   p->out->values[p->out->value_count++] = (struct cli_value){.option = option, .text = text};
   return CLI_GO_ON;
@@ -262,11 +262,12 @@ static int check_fit(const struct cli_options *out) {
 }
 
 static int print_help(const struct cli_options *out) {
-  if (out->command == NULL || (out->command == &cli_commands[CLI_HELP] && out->word_count == 0)) {
+  bool help_on = out->command == &cli_commands[CLI_HELP];
+  if (out->command == NULL || (help_on && out->word_count == 0)) {
     cli_help_overview();
     return EXIT_DONE;
   }
-  if (out->command != &cli_commands[CLI_HELP]) {
+  if (!help_on) {
     cli_help_command(out->command);
     return EXIT_DONE;
   }
@@ -288,7 +289,8 @@ static int print_help(const struct cli_options *out) {
 }
 
 int cli_parse(int argc, char **argv, struct cli_options *out) {
-  memset(out, 0, sizeof *out);
+  out->command = NULL;
+  out->word_count = out->value_count = 0;
   /* A word gives at most one value, but for clusters of letters: their length bounds it. */
   size_t room = 1;
   for (int i = 1; i < argc; i++) room += argv[i][0] == '-' ? strlen(argv[i]) : 1;

@@ -103,9 +103,10 @@ static void keep_entry(struct walk *walk, const struct stat *facts) {
     walk->found = grown;
     walk->capacity = capacity;
   }
-  char *path = strdup(walk->path);
-  if (path == NULL) fail_memory(walk);
-  else walk->found[walk->count++] = (struct found){path, *facts};
+  struct found *next = &walk->found[walk->count];
+  *next = (struct found){strdup(walk->path), *facts};
+  if (next->path == NULL) fail_memory(walk);
+  else walk->count++;
 }
 
 /* -- the filter -------------------------------------------------------------------------------- */
@@ -131,6 +132,22 @@ static bool is_wanted(const struct walk *walk, const char *name, const struct st
   return true;
 }
 
+/* A new child of the directory, or NULL when out of memory. */
+static struct child *add_child(struct walk *walk, const char *name, size_t len) {
+  if (walk->children == NULL || walk->child_count == walk->child_capacity) {
+    size_t capacity = walk->child_capacity == 0 ? 64 : walk->child_capacity * 2;
+    struct child *grown = realloc(walk->children, capacity * sizeof *grown);
+    if (grown == NULL) return NULL;
+    walk->children = grown;
+    walk->child_capacity = capacity;
+  }
+  struct child *child = &walk->children[walk->child_count];
+  *child = (struct child){strndup(name, len), 0, 0};
+  if (child->name == NULL) return NULL;
+  walk->child_count++;
+  return child;
+}
+
 /* Adds a file to the total of the directory's child that it lies in. */
 static void count_child(struct walk *walk, const struct stat *facts) {
   if (!walk->filter->children) return;
@@ -138,24 +155,11 @@ static void count_child(struct walk *walk, const struct stat *facts) {
   size_t len = strcspn(name, "/");
   struct child *last = walk->child_count > 0 ? &walk->children[walk->child_count - 1] : NULL;
   /* The walk goes through one child after another. */
-  if (last == NULL || strlen(last->name) != len || strncmp(last->name, name, len) != 0) {
-    if (walk->child_count == walk->child_capacity) {
-      size_t capacity = walk->child_capacity == 0 ? 64 : walk->child_capacity * 2;
-      struct child *grown = realloc(walk->children, capacity * sizeof *grown);
-      if (grown == NULL) {
-        fail_memory(walk);
-        return;
-      }
-      walk->children = grown;
-      walk->child_capacity = capacity;
-    }
-    char *copy = strndup(name, len);
-    if (copy == NULL) {
-      fail_memory(walk);
-      return;
-    }
-    last = &walk->children[walk->child_count++];
-    *last = (struct child){copy, 0, 0};
+  if (last == NULL || strlen(last->name) != len || strncmp(last->name, name, len) != 0)
+    last = add_child(walk, name, len);
+  if (last == NULL) {
+    fail_memory(walk);
+    return;
   }
   last->size += (int64_t)facts->st_blocks * 512;
   last->count++;

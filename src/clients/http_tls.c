@@ -2,6 +2,7 @@
  * by origin. */
 #include "http_tls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,9 +121,7 @@ static char *make_key(const char *origin, const char *ca) {
   size_t size = strlen(origin) + 1 + (ca != NULL ? strlen(ca) : 0) + 1;
   char *key = malloc(size);
   if (key == NULL) return NULL;
-  strcpy(key, origin);
-  strcat(key, "\n");
-  if (ca != NULL) strcat(key, ca);
+  snprintf(key, size, "%s\n%s", origin, ca != NULL ? ca : "");
   return key;
 }
 

@@ -396,9 +396,8 @@ struct op *process_start(const struct process_request *request) {
   const char *problem = process_build_argv(&launch, request);
   if (problem != NULL) {
     fail_start(p, OP_NOT_SENT, p->jailed ? "jail" : "spawn", problem);
-  } else if (!make_descriptors(p, &launch, p->jailed && request->jail->net)) {
-    fail_start(p, OP_NOT_SENT, "spawn", strerror(errno));
-  } else if ((p->supervisor = process_spawn(&launch, request->env)) < 0) {
+  } else if (!make_descriptors(p, &launch, p->jailed && request->jail->net) ||
+             (p->supervisor = process_spawn(&launch, request->env)) < 0) {
     fail_start(p, OP_NOT_SENT, "spawn", strerror(errno));
   } else {
     int rc = watch_all(p);

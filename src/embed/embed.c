@@ -24,7 +24,8 @@ static void fail(const char *what, const char *subject) {
 }
 
 static void append(struct bytes *bytes, const void *data, size_t len) {
-  if (bytes->len + len > bytes->capacity) {
+  if (len == 0) return;
+  if (bytes->data == NULL || bytes->len + len > bytes->capacity) {
     bytes->capacity = (bytes->len + len) * 2;
     bytes->data = realloc(bytes->data, bytes->capacity);
     if (bytes->data == NULL) fail("out of memory at", "append");
@@ -45,6 +46,7 @@ static void read_file(const char *path, struct bytes *out) {
   char chunk[65536];
   size_t got;
   while ((got = fread(chunk, 1, sizeof chunk, file)) > 0) append(out, chunk, got);
+  if (ferror(file)) fail("cannot read", path);
   fclose(file);
 }
 

@@ -85,7 +85,8 @@ void answer_key(struct answer *answer, const char *name) {
 void answer_integer(struct answer *answer, int64_t value) {
   char text[32];
   begin_value(answer);
-  answer_bytes(answer, text, (size_t)snprintf(text, sizeof text, "%" PRId64, value));
+  int len = snprintf(text, sizeof text, "%" PRId64, value);
+  answer_bytes(answer, text, (size_t)len);
 }
 
 void answer_number(struct answer *answer, double value) {

@@ -128,7 +128,7 @@ static void read_lines(struct reader *r, struct chunk_function *f) {
   }
   int line = f->line;
   for (size_t pc = 0; pc < f->code_count && pc < count && r->problem == NULL; pc++) {
-    int step = (int8_t)steps[pc];
+    int step = steps[pc] < 128 ? steps[pc] : steps[pc] - 256; /* two's complement */
     line = step == -128 ? lines[pc] : line + step;
     f->lines[pc] = line;
   }

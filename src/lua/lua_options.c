@@ -14,7 +14,7 @@ static void push_key(lua_State *L, const struct cli_option *option) {
   char key[KEY_MAX];
   const char *name = option->key != NULL ? option->key : option->name;
   size_t len = 0;
-  for (; name[len] != '\0' && len < KEY_MAX - 1; len++)
+  for (; len < KEY_MAX - 1 && name[len] != '\0'; len++)
     key[len] = name[len] == '-' ? '_' : name[len];
   lua_pushlstring(L, key, len);
 }

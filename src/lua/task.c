@@ -122,6 +122,7 @@ int task_await(lua_State *L, struct op *op, task_push push) {
   if (task == NULL || task->co != L || !lua_isyieldable(L)) {
     op_stop(op, OP_STOP_CANCEL); /* its late end is nobody's: on_ready stays empty */
     task_check_can_wait(L);
+    return 0; /* not reached: it raises for just what was asked here */
   }
   drop_spent(task);
   op->waiter = task;

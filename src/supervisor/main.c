@@ -38,9 +38,9 @@ static void parse(char **argv, struct arguments *out) {
     if (strcmp(*argv, "--jail") == 0) out->jail = true;
     else if (strcmp(*argv, "--net") == 0) out->inside.net = true;
     else if (strcmp(*argv, "--probe") == 0) out->probe = true;
-    else if (argv[1] == NULL) usage();
-    else if (strcmp(*argv, "--cwd") == 0) out->inside.cwd = *++argv;
-    else if (strcmp(*argv, "--writable") == 0 && out->writable_count < WRITABLE_MAX)
+    else if (argv[1] != NULL && strcmp(*argv, "--cwd") == 0) out->inside.cwd = *++argv;
+    else if (argv[1] != NULL && strcmp(*argv, "--writable") == 0 &&
+             out->writable_count < WRITABLE_MAX)
       out->writable[out->writable_count++] = *++argv;
     else usage();
   }

@@ -134,8 +134,8 @@ static int current_matcher(struct matcher **m) {
       c.owner = (uint32_t)i;
       good = collect_secret(&c, &registry.secrets[i]);
     }
-    if (good) registry.matcher = matcher_make(c.patterns, c.count);
-    if (registry.matcher == NULL) {
+    struct matcher *made = good ? matcher_make(c.patterns, c.count) : NULL;
+    if (made == NULL) {
       for (size_t i = 0; i < c.count; i++) {
         explicit_bzero(c.patterns[i].text, c.patterns[i].len);
         free(c.patterns[i].text);
@@ -143,6 +143,7 @@ static int current_matcher(struct matcher **m) {
       free(c.patterns);
       return -1;
     }
+    registry.matcher = made;
   }
   *m = registry.matcher;
   return 0;

@@ -121,7 +121,7 @@ static size_t print(char *out, const char *fmt, unsigned char c) {
 
 static size_t literal(char *out, const char *text) {
   size_t len = strlen(text);
-  memcpy(out, text, len);
+  memcpy(out, text, len); /* NOLINT(bugprone-not-null-terminated-result): `out` has a length */
   return len;
 }
 
