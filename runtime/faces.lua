@@ -72,17 +72,21 @@ end
 --- An iterator over pages: each is fetched through the gate when the one before is used up. A page is
 --- {items = flat list, width = how many of them a turn gives, more = where the next one begins}.
 local function iterate(row, call, at)
-  local page, position
+  local page, items, position, width, count = nil, nil, 0, 1, 0
   return function()
-    while not page or position >= #page.items do
+    while position >= count do
       if page and not page.more then
         return nil
       end
       call.more = page and page.more
-      page, position = gate.call(row.kind, call, at), 0
+      page = gate.call(row.kind, call, at)
+      items, position, width, count = page.items, 0, page.width, #page.items
     end
-    position = position + page.width
-    return table.unpack(page.items, position - page.width + 1, position)
+    position = position + width
+    if width == 1 then
+      return items[position]
+    end
+    return table.unpack(items, position - width + 1, position)
   end
 end
 

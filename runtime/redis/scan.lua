@@ -94,14 +94,15 @@ local function next_scan(request, cursor)
   return { "SCAN", cursor, "COUNT", request.count, table.unpack(request.tail) }
 end
 
---- The questions about each key, key by key.
+--- The questions about all keys, question by question: the host makes a command of each for each key.
 local function add_questions(commands, request, keys)
-  for _, key in ipairs(keys) do
-    for _, command in ipairs(request.with) do
-      local list = table.move(command.words, 1, #command.words, 1, {})
-      list[command.at] = key
-      commands[#commands + 1] = list
-    end
+  if #keys == 0 then
+    return
+  end
+  for i, command in ipairs(request.with) do
+    local list = table.move(command.words, 1, #command.words, 1, { keys = keys, at = command.at })
+    list[command.at] = "" -- the key's place
+    commands[i] = list
   end
 end
 
@@ -123,12 +124,12 @@ end
 function scan.page(request, run)
   local width = #request.with + 1
   local page = { items = {}, width = width }
-  local items, pending, cursor = page.items, {}, request.cursor
+  local items, filled, pending, cursor = page.items, 0, {}, request.cursor
   local room = request.cap and request.cap - request.given or math.huge
   for round = 1, ROUNDS do
     local commands = {}
     add_questions(commands, request, pending)
-    local last = cursor == nil or #pending >= room or #items // width + #pending >= PAGE or round == ROUNDS
+    local last = cursor == nil or #pending >= room or filled // width + #pending >= PAGE or round == ROUNDS
     if not last then
       commands[#commands + 1] = next_scan(request, cursor)
     end
@@ -144,13 +145,13 @@ function scan.page(request, run)
         return nil, err
       end
     end
-    local at = 0
-    for _, key in ipairs(pending) do
-      items[#items + 1] = key
-      for _ = 2, width do
-        at = at + 1
-        items[#items + 1] = replies[at]
+    local count = #pending
+    for i = 1, count do
+      items[filled + 1] = pending[i]
+      for question = 1, width - 1 do
+        items[filled + 1 + question] = replies[(question - 1) * count + i]
       end
+      filled = filled + width
     end
     room = room - #pending
     if last then
@@ -165,7 +166,7 @@ function scan.page(request, run)
     end
   end
   if cursor and room > 0 then
-    page.more = { cursor = cursor, given = request.given + #items // width }
+    page.more = { cursor = cursor, given = request.given + filled // width }
   end
   return page
 end

@@ -5,6 +5,7 @@
  *     url, user, password: string or secret; timeout in seconds
  * conn:run(commands, timeout) -> {reply, …}, errors | nil, err
  *     commands: {{word, …}, …}; a word is a string, number or secret. All are sent in one write.
+ *     {word, …, keys = {key, …}, at = n} stands for one command a key, the key being its word n.
  *     A reply is a string, an integer (64 bit), a list, or false for nil, also inside lists. Statuses
  *     are strings. An error reply is false, and errors[index] = {code, message}; errors is nil when
  *     there was none. Inside a list an error reply is {error = message}.
@@ -167,6 +168,22 @@ static const char *read_word(lua_State *L, struct words *words, size_t at) {
   return words->texts[at] != NULL ? NULL : "a word of a command is no string, number or secret";
 }
 
+/* Adds the command once for each of the keys on top of the stack, as its word `at` (from 0). */
+static const char *add_for_keys(lua_State *L, struct redis_batch *batch, struct words *words,
+                                size_t count, size_t at) {
+  int keys = lua_gettop(L);
+  lua_Unsigned length = lua_rawlen(L, keys);
+  if (at >= count) return "the place of the key is outside of the command";
+  for (lua_Unsigned i = 1; i <= length; i++) {
+    lua_rawgeti(L, keys, (lua_Integer)i);
+    const char *why = read_word(L, words, at);
+    if (why == NULL) why = api->batch_add(batch, (int)count, words->texts, words->lengths);
+    lua_settop(L, keys);
+    if (why != NULL) return why;
+  }
+  return NULL;
+}
+
 /* Adds the command at the top of the stack. Returns why not, or NULL. */
 static const char *add_command(lua_State *L, struct redis_batch *batch, struct words *words) {
   int command = lua_gettop(L);
@@ -180,7 +197,14 @@ static const char *add_command(lua_State *L, struct redis_batch *batch, struct w
     lua_settop(L, command);
     if (why != NULL) return why;
   }
-  return api->batch_add(batch, (int)count, words->texts, words->lengths);
+  lua_pushliteral(L, "keys");
+  if (lua_rawget(L, command) != LUA_TTABLE)
+    return api->batch_add(batch, (int)count, words->texts, words->lengths);
+  lua_pushliteral(L, "at");
+  lua_rawget(L, command);
+  lua_Integer at = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return add_for_keys(L, batch, words, count, (size_t)at - 1);
 }
 
 /* The batch of the list at 2, or NULL and *why. Raises nothing. */
@@ -193,7 +217,7 @@ static struct redis_batch *read_batch(lua_State *L, const char **why) {
   for (lua_Unsigned i = 1; i <= count && *why == NULL; i++) {
     lua_rawgeti(L, 2, (lua_Integer)i);
     *why = add_command(L, batch, &words);
-    lua_pop(L, 1);
+    lua_settop(L, 2);
   }
   free_words(&words);
   if (*why == NULL) return batch;

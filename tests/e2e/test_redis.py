@@ -20,7 +20,7 @@ class Server:
         parts = urllib.parse.urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port), 10)
         self.file = self.socket.makefile("rb")
-        self.ask("AUTH", parts.password)
+        self.ask("AUTH", *([parts.username] if parts.username else []), parts.password)
 
     def ask(self, *words):
         data = b"*%d\r\n" % len(words)
@@ -368,6 +368,56 @@ class Failures(RedisTest):
                            ('cache:get("a", { timout = "1s" })', "timeout"), ('cache:scan { mtch = "x" }', "match"),
                            ('cache:pipeline { "GET" }', "expected a list"), ('for _ in cache:scan { with = "del" } do end', "no read")):
             self.expect(self.step(body), text=[text, r"trial\.lua:4"], absent=["bug"])
+
+
+class Peers(RedisTest):
+    """Against a peer that breaks off, lies or floods (tests/redis/server.py)."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        peer = subprocess.Popen([sys.executable, "-B", "-W", "ignore", os.path.join(ROOT, "tests", "redis", "server.py")],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        cls.addClassCleanup(lambda: (peer.stdin.close(), peer.wait(), peer.stdout.close()))
+        cls.facts = {}
+        for line in peer.stdout:
+            if line.strip() == "ready":
+                break
+            name, value = line.split(None, 1)
+            cls.facts[name] = value.strip()
+
+    def peer(self, scenario):
+        return (f'{{ url = "redis://{scenario}:x@127.0.0.1:{self.facts["plain"]}", timeout = "2s",'
+                ' trusted_commands = { "get" } }')
+
+    def test_a_change_whose_answer_is_lost_is_unknown_and_never_sent_again(self):
+        done = self.step('cache:incr("lost-key")', environment=self.peer("hang_up"))
+        self.expect(done, code=7, text=["INCR lost-key", "connection was lost"])
+        seen = Server(f"redis://ok:x@127.0.0.1:{self.facts['plain']}")
+        self.addCleanup(seen.close)
+        self.assertEqual(seen.ask("_SEEN").count(b"INCR lost-key"), 1)
+
+    def test_a_connection_lost_in_the_middle_of_a_pipeline(self):
+        done = self.step("""cache:pipeline { { "INCR", "a" }, { "INCR", "b" }, { "INCR", "c" }, { "INCR", "d" } }""",
+                         environment=self.peer("half"))
+        self.expect(done, code=7, text=["after 2 of 4 answers"])
+
+    def test_a_read_that_is_lost_fails(self):
+        self.expect(self.step('cache:get("a")', environment=self.peer("hang_up")), code=1, text=["GET a", "lost"])
+
+    def test_hostile_answers_are_told_and_cost_little(self):
+        for scenario, text in (("long_text", "larger than 16 MiB"), ("deep", "too deeply nested"),
+                               ("many", "too many elements"), ("not_redis", "no Redis reply"),
+                               ("long_line", "too long a line"), ("silent", "no answer within 2 s")):
+            done = self.step('cache:get("a")', environment=self.peer(scenario))
+            self.expect(done, code=1, text=[text], absent=["bug"])
+            self.assertLess(done.seconds, 10)
+
+    def test_no_word_of_a_playbook_becomes_a_command(self):
+        done = self.step("""
+            local back = cache:get("a\\r\\n*1\\r\\n$8\\r\\nFLUSHALL\\r\\n")
+            note("%d words", #back)""", environment=self.peer("echo"))
+        self.expect(done, code=0, out=["2 words"])
 
 
 class Tls(RedisTest):

@@ -40,11 +40,26 @@ end
 local flags = { get = "readonly", ttl = "readonly", scan = "readonly", mget = "readonly", type = "readonly",
   ["memory|usage"] = "readonly", info = "loading", ["config|get"] = "admin", strlen = "readonly", touch = "readonly" }
 
+--- The commands that go out: one with `keys` stands for as many as there are keys.
+local function each_command(commands)
+  local list = {}
+  for _, command in ipairs(commands) do
+    for _, key in ipairs(command.keys or { false }) do
+      local copy = table.move(command, 1, #command, 1, {})
+      if key then
+        copy[command.at] = key
+      end
+      list[#list + 1] = copy
+    end
+  end
+  return list
+end
+
 --- Answers COMMAND INFO as a server does, and everything else by `replies`.
 local function server(replies, live)
   return function(commands, connects)
     local out, failed = {}, nil
-    for i, command in ipairs(commands) do
+    for i, command in ipairs(each_command(commands)) do
       if command[1] == "COMMAND" then
         local flag = (live or flags)[command[3]]
         out[i] = { flag and { command[3], 2, { flag }, 1, 1, 1, {}, {}, {} } or false, false }
