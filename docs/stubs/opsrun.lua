@@ -1048,6 +1048,23 @@ function shell.run(command, opts) end
 ---@class opsrun.sql
 local sql_handle = {}
 
+---@class opsrun.options.sql_copy_in
+---@field columns any?
+---@field lock_timeout opsrun.Duration?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- many rows into a table by COPY, in a transaction of its own; a function hands over row after row (change)
+---@param table string|table
+---@param rows table|function
+---@param opts? opsrun.options.sql_copy_in
+---@return any # {count}
+function sql_handle:copy_in(table, rows, opts) end
+
 --- the same server and login, another database (pure)
 ---@param database string
 ---@return any # handle

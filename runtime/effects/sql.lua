@@ -44,6 +44,16 @@ return {
     returns = "{value, count, statements}",
     help = "several statements as one change: all of them, or none when fn(tx) raises",
   },
+  ["sql.copy_in"] = {
+    class = "change",
+    module = "sql",
+    verb = "copy_in",
+    face = "handle",
+    params = { { "table", "string|table" }, { "rows", "table|function" }, { "opts", "options?" } },
+    options = { "columns", "lock_timeout" },
+    returns = "{count}",
+    help = "many rows into a table by COPY, in a transaction of its own; a function hands over row after row",
+  },
   ["sql.database"] = {
     class = "pure",
     module = "sql",

@@ -1,6 +1,7 @@
---- sql "primary":query, one, value, each, exec, transaction, environment. Reads are proved before they are sent; changes run in
+--- sql "primary":query, one, value, each, exec, transaction, copy_in, environment. Reads are proved before they are sent; changes run in
 --- a transaction whose id is known first. See runtime/sql/ for each part.
 local change = require "runtime.sql.change"
+local copy = require "runtime.sql.copy"
 local errors = require "runtime.errors"
 local judge = require "runtime.sql.judge"
 local pool = require "runtime.sql.pool"
@@ -104,6 +105,24 @@ return function(services)
     }
   end
 
+  local function describe_copy(args, entry, opts)
+    local request = { entry = entry, text = "COPY", timeout = option(opts, "timeout"), lock_timeout = option(opts, "lock_timeout") }
+    copy.inspect(request, args[1], args[2], opts, host.json.null)
+    local rows = request.count and ("%d rows"):format(request.count) or "rows"
+    return {
+      target = args.name,
+      summary = ("copy %s into %s on %s"):format(rows, request.table:gsub('"', ""), args.name),
+      body = {
+        table = request.table,
+        columns = request.columns and host.json.array { table.unpack(request.columns) } or nil,
+        rows = request.count,
+        data = request.data and host.digest.sha256(request.data) or nil,
+      },
+      request = request,
+      opts = opts,
+    }
+  end
+
   local function describe_environment(args, entry, opts)
     return {
       target = args.name,
@@ -119,6 +138,8 @@ return function(services)
     local opts = args.opts or {}
     if verb == "transaction" then
       return describe_transaction(args, entry, opts)
+    elseif verb == "copy_in" then
+      return describe_copy(args, entry, opts)
     elseif verb == "environment" then
       return describe_environment(args, entry, opts)
     end
@@ -145,7 +166,7 @@ return function(services)
   end
 
   function adapter.prepare(verb, request)
-    if verb == "exec" or verb == "transaction" then
+    if verb == "exec" or verb == "transaction" or verb == "copy_in" then
       return change.prepare(sessions, request.entry, request)
     elseif verb == "environment" then
       return nil
@@ -180,6 +201,10 @@ return function(services)
     return transaction.perform(sessions, request.entry, request, token)
   end
 
+  function perform.copy_in(request, token)
+    return copy.perform(sessions, request.entry, request, token)
+  end
+
   --- What libpq's own programs need to meet the connection's server. Kept by name only.
   local function variables_of(entry)
     local variables, why = host.sql.environment(entry.config.url, entry.database)
@@ -203,6 +228,8 @@ return function(services)
   function adapter.preview(verb, request)
     if verb == "transaction" then
       return transaction.preview(sessions, request.entry, request)
+    elseif verb == "copy_in" then
+      return copy.preview(sessions, request.entry, request)
     end
     return verb == "exec" and change.preview(sessions, request.entry, request) or nil
   end

@@ -77,6 +77,7 @@ struct sql_fault {
 
 struct sql_options {
   bool no_pipeline;   /* for the one statement that may not run inside a pipeline's block */
+  bool copy;          /* the statement, alone and with no_pipeline, is COPY … FROM STDIN */
   bool truncate;      /* at the cap drop rows instead of failing: for changes */
   size_t max_rows;    /* 0 none */
   size_t max_bytes;   /* 0 none */
@@ -103,6 +104,12 @@ struct sql_api {
                     const struct sql_options *options);
   /* The next batch of a streaming run that is not yet at its end. */
   struct op *(*next)(struct sql_conn *conn, uint64_t timeout_ms);
+  /* For a run of COPY whose operation finished and is not at its end: sends data (copied), in
+     whatever pieces; finishes when it left for the server. Told to stop, it ends the session and
+     with it the transaction: "failed". NULL: no COPY is waiting, or out of memory. */
+  struct op *(*copy)(struct sql_conn *conn, const char *data, size_t len, uint64_t timeout_ms);
+  /* The end of the data, or with `reason` giving it up; finishes like the run itself. */
+  struct op *(*copy_end)(struct sql_conn *conn, const char *reason, uint64_t timeout_ms);
   /* Results of the finished run, or batch; valid until the operation is destroyed. */
   const struct sql_result *(*results)(struct op *op, size_t *count);
   const struct sql_fault *(*fault)(struct op *op);

@@ -41,6 +41,8 @@ void connect_forget_environment(void);
 struct op *run_start(struct sql_conn *conn, struct sql_item *items, size_t count,
                      const struct sql_options *options);
 struct op *run_next(struct sql_conn *conn, uint64_t timeout_ms);
+struct op *run_copy(struct sql_conn *conn, const char *data, size_t len, uint64_t timeout_ms);
+struct op *run_copy_end(struct sql_conn *conn, const char *reason, uint64_t timeout_ms);
 const struct sql_result *run_results(struct op *op, size_t *count);
 const struct sql_fault *run_fault(struct op *op);
 bool run_at_end(struct op *op);

@@ -1,4 +1,5 @@
 /* A run of statements on a connection: sent in one go, answers collected as they arrive. */
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,11 @@ struct sql_run {
   uv_timer_t *grace;
   bool row_mode; /* libpq was told to hand the present entry's rows one by one */
   bool discard;  /* rows are dropped from here on */
+  bool copying;     /* the server waits for data of COPY */
+  char *copy_data;  /* not yet taken by libpq */
+  size_t copy_len;
+  bool copy_ending; /* the end is to be sent */
+  char *copy_reason; /* why it is given up, or NULL */
 };
 
 static void on_event(struct sql_conn *conn);
@@ -66,6 +72,8 @@ static void free_run(struct sql_run *run) {
   for (size_t i = 0; run->results != NULL && i < run->item_count; i++)
     result_free(&run->results[i]);
   fault_free(&run->fault);
+  free(run->copy_data);
+  free(run->copy_reason);
   free_items(run->items, run->item_count);
   free(run->results);
   free(run->entries);
@@ -169,9 +177,12 @@ static void start_cancel(struct sql_run *run) {
 }
 
 static void run_stop(struct op *op, enum op_stop why) {
-  (void)why;
   struct run_op *waiter = (struct run_op *)op;
-  if (waiter->run != NULL && waiter->conn->run == waiter->run) start_cancel(waiter->run);
+  if (waiter->run == NULL || waiter->conn->run != waiter->run) return;
+  if (!waiter->run->copying) start_cancel(waiter->run);
+  else /* data without an end is never taken: the session's end takes it all back */
+    fail_run(waiter->run, OP_FAILED, why == OP_STOP_TIMEOUT ? "timeout" : "cancelled",
+             "the copy was stopped");
 }
 
 static const struct op_class run_class = {"sql run", run_stop, run_destroy};
@@ -225,6 +236,11 @@ static bool take_result(struct sql_run *run, PGresult *res, const struct entry *
     case PGRES_PIPELINE_ABORTED:
     case PGRES_PIPELINE_SYNC: return true;
     case PGRES_COPY_IN:
+      if (run->options.copy) {
+        run->copying = true;
+        return true;
+      }
+      __attribute__((fallthrough));
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
       set_cap_fault(run, entry->item, "copy", "COPY to or from the client is not possible here");
@@ -265,7 +281,7 @@ static enum collected collect(struct sql_run *run) {
     PQclear(res);
     if (!sound) return COLLECT_LOST;
     if (is_sync) run->at++;
-    else if (batch_is_full(run)) return COLLECT_BATCH;
+    else if (run->copying || batch_is_full(run)) return COLLECT_BATCH;
   }
   return COLLECT_END;
 }
@@ -290,8 +306,36 @@ static void advance(struct sql_run *run) {
   if (!alive || flushed < 0 || !conn_watch(conn, events, on_event)) lose(run);
 }
 
+/* Hands data, and then the end, to libpq as fast as the server takes them. */
+static void advance_copy(struct sql_run *run) {
+  struct sql_conn *conn = run->conn;
+  bool alive = PQconsumeInput(conn->pg) == 1;
+  int put = 1;
+  if (run->copy_len > 0) put = PQputCopyData(conn->pg, run->copy_data, (int)run->copy_len);
+  if (put == 1) run->copy_len = 0;
+  if (put == 1 && run->copy_ending) {
+    put = PQputCopyEnd(conn->pg, run->copy_reason);
+    if (put == 1) {
+      run->copying = run->copy_ending = false;
+      advance(run);
+      return;
+    }
+  }
+  int flushed = put < 0 ? -1 : PQflush(conn->pg);
+  if (alive && put == 1 && flushed == 0) {
+    struct run_op *waiter = run->waiter;
+    conn_unwatch(conn);
+    run->waiter = NULL;
+    op_finish(&waiter->op);
+  } else if (!alive || flushed < 0 || !conn_watch(conn, UV_READABLE | UV_WRITABLE, on_event)) {
+    lose(run);
+  }
+}
+
 static void on_event(struct sql_conn *conn) {
-  if (conn->run != NULL && conn->run->waiter != NULL) advance(conn->run);
+  if (conn->run == NULL || conn->run->waiter == NULL) return;
+  if (conn->run->copying) advance_copy(conn->run);
+  else advance(conn->run);
 }
 
 /* -- starting ----------------------------------------------------------------------------------- */
@@ -406,6 +450,40 @@ struct op *run_next(struct sql_conn *conn, uint64_t timeout_ms) {
   struct run_op *waiter = make_waiter(run, timeout_ms);
   if (waiter == NULL) return NULL;
   advance(run);
+  return &waiter->op;
+}
+
+/* The operation for the next move of a COPY that waits for one. */
+static struct run_op *copy_waiter(struct sql_conn *conn, uint64_t timeout_ms) {
+  struct sql_run *run = conn->run;
+  if (run == NULL || run->waiter != NULL || !run->copying) return NULL;
+  return make_waiter(run, timeout_ms);
+}
+
+struct op *run_copy(struct sql_conn *conn, const char *data, size_t len, uint64_t timeout_ms) {
+  if (len == 0 || len > INT_MAX) return NULL;
+  char *copy = malloc(len);
+  struct run_op *waiter = copy != NULL ? copy_waiter(conn, timeout_ms) : NULL;
+  if (waiter == NULL) {
+    free(copy);
+    return NULL;
+  }
+  memcpy(copy, data, len);
+  free(conn->run->copy_data);
+  conn->run->copy_data = copy;
+  conn->run->copy_len = len;
+  advance_copy(conn->run);
+  return &waiter->op;
+}
+
+struct op *run_copy_end(struct sql_conn *conn, const char *reason, uint64_t timeout_ms) {
+  struct run_op *waiter = copy_waiter(conn, timeout_ms);
+  if (waiter == NULL) return NULL;
+  conn->run->copy_ending = true;
+  conn->run->copy_reason = reason != NULL ? strdup(reason) : NULL;
+  if (reason != NULL && conn->run->copy_reason == NULL) /* without a reason it would be taken */
+    fail_run(conn->run, OP_FAILED, "memory", "out of memory");
+  else advance_copy(conn->run);
   return &waiter->op;
 }
 

@@ -16,6 +16,8 @@
  *     table, position, item}; code "cap": more than max_rows or max_bytes.
  *     batch = n streams: at_end is false while there is more, then
  * conn:next(timeout, {exact=}) -> {result, …}, at_end | nil, err
+ * copy = true (with no_pipeline, one item): COPY … FROM STDIN; at_end is false when the server waits:
+ * conn:copy(data, timeout) -> true | nil, err    then conn:copy_end(reason|nil, timeout) -> as run
  * conn:usable() -> boolean   conn:pid() -> integer   conn:version() -> integer (150020)
  * conn:parameter(name) -> string | nil   conn:close() */
 #include <lauxlib.h>
@@ -392,6 +394,7 @@ static int l_run(lua_State *L) {
   struct sql_options options = {
       .no_pipeline = util_field_boolean(L, 3, "no_pipeline", false),
       .truncate = util_field_boolean(L, 3, "truncate", false),
+      .copy = util_field_boolean(L, 3, "copy", false),
       .max_rows = field_size(L, 3, "max_rows"),
       .max_bytes = field_size(L, 3, "max_bytes"),
       .batch_rows = field_size(L, 3, "batch"),
@@ -421,6 +424,33 @@ static int l_next(lua_State *L) {
   return task_await(L, op, exact ? push_run_exact : push_run_numbers);
 }
 
+static int push_true(lua_State *L, struct op *op) {
+  (void)op;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int l_copy(lua_State *L) {
+  struct sql_conn *conn = check_conn(L);
+  size_t len = 0;
+  const char *data = luaL_checklstring(L, 2, &len);
+  double timeout = luaL_optnumber(L, 3, 0);
+  task_check_can_wait(L);
+  struct op *op = api->copy(conn, data, len, to_ms(timeout));
+  if (op == NULL) return util_push_error(L, OP_FAILED, "busy", "no COPY waits for data");
+  return task_await(L, op, push_true);
+}
+
+static int l_copy_end(lua_State *L) {
+  struct sql_conn *conn = check_conn(L);
+  const char *reason = luaL_optstring(L, 2, NULL);
+  double timeout = luaL_optnumber(L, 3, 0);
+  task_check_can_wait(L);
+  struct op *op = api->copy_end(conn, reason, to_ms(timeout));
+  if (op == NULL) return util_push_error(L, OP_FAILED, "busy", "no COPY waits for its end");
+  return task_await(L, op, push_run_numbers);
+}
+
 /* -- facts -------------------------------------------------------------------------------------- */
 
 static int l_usable(lua_State *L) {
@@ -446,6 +476,7 @@ static int l_parameter(lua_State *L) {
 
 int luaopen_host_sql(lua_State *L) {
   static const luaL_Reg methods[] = {{"run", l_run},         {"next", l_next},
+                                     {"copy", l_copy},       {"copy_end", l_copy_end},
                                      {"usable", l_usable},   {"pid", l_pid},
                                      {"version", l_version}, {"parameter", l_parameter},
                                      {"close", l_close},     {NULL, NULL}};

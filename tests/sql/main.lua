@@ -289,7 +289,7 @@ end
 
 local order = {
   "reviewed_lists", "values", "changes", "trust", "bad_input", "lost_sessions",
-  "types", "transactions", "rehearsals", "databases", "reads", "probes",
+  "types", "transactions", "rehearsals", "copies", "databases", "reads", "probes",
 }
 for _, name in ipairs(order) do
   local ok, err = pcall(tests[name])

@@ -126,6 +126,79 @@ function tests.rehearsals(t)
   adapter.close()
 end
 
+function tests.copies(t)
+  local claim, try = t.claim, t.try
+  t.setup { "CREATE TABLE copied (id int PRIMARY KEY, name text, tags text[], at float8, ok boolean)" }
+  local adapter = t.open { db = { url = t.url } }
+  local function one(id)
+    return t.call(adapter, "one", "db", "SELECT * FROM copied WHERE id = $1", { id }) or {}
+  end
+  local nasty = "tab\t newline\n return\r back\\slash \\N \\. quote' ü\b\v\f"
+  local result, effect, token = t.call(adapter, "copy_in", "db", "public.copied", {
+    { id = 1, name = nasty, tags = { "a b", 'c"d', "e\\f", t.host.json.null }, at = 0.1, ok = true },
+    { id = 2, at = -math.huge, ok = false },
+    { id = 3, name = "\\N", tags = {}, at = 0 / 0 },
+  }, { columns = { "id", "name", "tags", "at", "ok" } })
+  claim(result.count == 3 and effect.summary == "copy 3 rows into public.copied on db", "rows are copied", effect.summary)
+  claim(token.xid and effect.body.rows == 3 and #effect.body.data == 64, "the journal has transaction, count and digest", token.xid)
+  local row = one(1)
+  claim(row.name == nasty, "text comes as it was", row.name)
+  claim(row.tags[1] == "a b" and row.tags[2] == 'c"d' and row.tags[3] == "e\\f" and row.tags[4] == t.host.json.null,
+    "arrays come as they were", row.tags[3])
+  claim(row.at == 0.1 and row.ok == true, "numbers and booleans, too", row.at)
+  row = one(2)
+  claim(row.name == nil and row.at == -math.huge and row.ok == false, "what a row lacks is NULL", row.name)
+  row = one(3)
+  claim(row.name == "\\N" and #row.tags == 0 and row.at ~= row.at, "a text that looks like NULL is none", row.name)
+  local n = 10
+  result = t.call(adapter, "copy_in", "db", "copied", function()
+    n = n + 1
+    return n <= 50010 and { n, "row " .. n } or nil
+  end, { columns = { "id", "name" } })
+  claim(result.count == 50000 and one(50010).name == "row 50010", "a function hands over row after row", result.count)
+  local before = t.call(adapter, "value", "db", "SELECT count(*) FROM copied")
+  local function refused(text, rows, opts, target)
+    local _, err = try(adapter, "copy_in", "db", target or "copied", rows, opts)
+    claim(err and tostring(err.message):find(text, 1, true), "says: " .. text, err and err.message)
+    return err or {}
+  end
+  local err = refused("duplicate key", { { id = 99 }, { id = 1 } })
+  claim(err.code == "23505" and err.outcome == "failed", "a copy that fails changes nothing", err.code)
+  err = refused("invalid input syntax", { { id = "x" } })
+  claim(err.hint and err.hint:find("COPY copied, line 1", 1, true), "the line is named", err.hint)
+  refused("'nmae' is none of the columns", { { id = 98 }, { id = 97, nmae = "x" } }, { columns = { "id", "name" } })
+  refused("3 values for 2 columns", { { 1, 2, 3 } }, { columns = { "id", "name" } })
+  refused("which columns?", { { 1, 2 } })
+  refused("row 1, name: it holds a NUL byte", { { id = 96, name = "a\0b" } })
+  refused("does not exist", { { id = 1 } }, nil, "nosuch")
+  refused("expected \"name\"", { { id = 1 } }, nil, "a.b.c")
+  err = refused("no more", function()
+    n = n + 1
+    return n < 100000 and { id = n } or error(errors.fail { message = "no more" }, 0)
+  end)
+  claim(err.kind == "fail" and err.outcome == "failed", "what the function raises is raised", err.kind)
+  err = refused("attempt to", function()
+    return nil + 1
+  end)
+  claim(err.kind == "script" and err.author, "a typo in it is the author's", err.kind)
+  claim(t.call(adapter, "value", "db", "SELECT count(*) FROM copied") == before, "none of these left a row")
+  result = t.call(adapter, "copy_in", "db", "copied", {})
+  claim(result.count == 0, "no rows are no trouble", result.count)
+  result = t.call(adapter, "copy_in", "db", "copied", t.call(adapter, "query", "db", "SELECT 200000 AS id, 'q' AS name"))
+  claim(result.count == 1 and one(200000).name == "q", "rows of a query say their columns", result.count)
+  t.setup { 'CREATE TABLE "Odd.name" ("select" int)' }
+  claim(t.call(adapter, "copy_in", "db", { "public", "Odd.name" }, { { ["select"] = 1 } }).count == 1, "odd names are names")
+  effect = adapter.describe("copy_in", { name = "db", "copied", { { id = 1 } }, opts = {} })
+  local shown = adapter.preview("copy_in", effect.request)
+  claim(shown.lines[1] == 'COPY "copied" ("id") FROM STDIN' and shown.lines[2] == "1 row", "a rehearsal shows it", shown.lines[1])
+  effect = adapter.describe("copy_in", { name = "db", "copied", { { nosuch = 1 } }, opts = {} })
+  local ok, why = pcall(adapter.preview, "copy_in", effect.request)
+  claim(not ok and why.code == "42703", "and finds a column that is not there", why)
+  claim(t.call(adapter, "value", "db", "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' OR query LIKE 'COPY%'") == 0,
+    "no copy is left open")
+  adapter.close()
+end
+
 function tests.databases(t)
   local claim = t.claim
   t.setup { "CREATE DATABASE elsewhere", "CREATE FUNCTION public.vouched(int) RETURNS int LANGUAGE sql AS 'SELECT $1'" }
