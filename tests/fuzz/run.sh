@@ -5,7 +5,7 @@ set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 seconds=${1:?usage: run.sh SECONDS [NAME…]}
 shift
-[ $# -gt 0 ] || set -- json filter mask store resp
+[ $# -gt 0 ] || set -- json filter mask store resp logs
 out=${OPSRUN_FUZZ_DIR:-$root/build/fuzz}
 clang=${CLANG:-clang-14}
 flags="-std=c11 -D_GNU_SOURCE -g -O1 -fno-sanitize-recover=all -fsanitize=fuzzer,address,undefined"
@@ -23,6 +23,9 @@ for name in "$@"; do
       sources="$src/lua/json.c $src/lua/json_encode.c $src/lua/json_decode.c $src/lua/util.c
         $src/lua/secret.c $src/loop/op.c $src/loop/loop.c $src/term/errtext.c $mask"
       libraries="-l:liblua5.4.a -l:libuv_a.a -lm -ldl -lpthread" ;;
+    logs)
+      sources="$src/clients/logs_time.c $src/clients/logs_fields.c $src/clients/logs_search.c"
+      libraries="-lm" ;;
     resp) sources="$src/clients/redis_reader.c"; libraries="-lhiredis" ;;
     *) echo "unknown fuzz target '$name'" >&2; exit 2 ;;
   esac
