@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import OPSRUN  # noqa: E402
+from harness import OPSRUN, wait_until  # noqa: E402
 
 
 class Files(unittest.TestCase):
@@ -36,17 +37,25 @@ class Files(unittest.TestCase):
         os.utime(path, (moment, moment))
         return path
 
-    def play(self, body, *words, uses=None):
-        """Plays one step; D is the directory that may be changed."""
+    def start(self, body, *words, uses=None):
+        """One step; D is the directory that may be changed."""
         playbook = os.path.join(self.room, "play.lua")
         with open(playbook, "w") as file:
             file.write(f'playbook {{ title = "Files", uses = {{ files = {{ "{uses or self.data}" }} }} }}\n'
                        f'local D = "{self.data}"\nstep("Do it", function()\n{body}\nend)\n')
         kept = {k: os.environ[k] for k in ("PATH", "HOME", "LSAN_OPTIONS", "ASAN_OPTIONS") if k in os.environ}
-        return subprocess.run(
+        return subprocess.Popen(
             [OPSRUN, "play", playbook, "-e", "here", "--config", os.path.join(self.room, "config"), *words],
-            env={**kept, "OPSRUN_HOME": os.path.join(self.room, "home")}, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, cwd=self.room, timeout=60)
+            env={**kept, "OPSRUN_HOME": os.path.join(self.room, "home")}, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=self.room)
+
+    def play(self, body, *words, uses=None):
+        return self.end(self.start(body, *words, uses=uses))
+
+    def end(self, process):
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, out.decode(errors="replace"),
+                                           err.decode(errors="replace"))
 
     def expect(self, done, code, *parts):
         text = done.stdout + done.stderr
@@ -244,6 +253,39 @@ class Files(unittest.TestCase):
           note("all %d", files.list(D).count)
           local some = files.list(D, { limit = 10, sort = "name" })
           note("some %d %s", some.count, some[10].name)"""), 0, "all 3000", "some 10 f00009")
+
+    def test_names_that_are_no_utf8_are_listed_and_changed(self):
+        raw = os.path.join(os.fsencode(self.data), b"bad \xff\n name.log")
+        with open(raw, "w") as file:
+            file.write("x" * 100)
+        self.expect(self.play("""
+          local listed = files.list(D)
+          note("%d %d", listed.count, files.compress(listed).count)"""), 0, "    1 1\n")
+        self.assertEqual(os.listdir(os.fsencode(self.data)), [b"bad \xff\n name.log.gz"])
+
+    def test_a_second_signal_ends_a_compression_and_leaves_the_original(self):
+        big = os.path.join(self.data, "big.log")
+        with open(big, "w") as file:
+            file.truncate(1 << 36)
+        process = self.start('files.compress(D .. "/big.log")')
+        wait_until(lambda: len(os.listdir(self.data)) == 2)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)  # the first one lets the change go on
+        self.assertEqual(len(os.listdir(self.data)), 2)
+        process.send_signal(signal.SIGINT)
+        done = self.end(process)
+        self.expect(done, 130)
+        self.assertEqual(os.listdir(self.data), ["big.log"])
+
+    def test_the_first_signal_ends_a_look(self):
+        big = os.path.join(self.data, "big")
+        with open(big, "w") as file:
+            file.truncate(1 << 40)
+        process = self.start('note("begun") files.checksum(D .. "/big")')
+        while b"begun" not in process.stdout.readline():
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        self.expect(self.end(process), 130)
 
     def test_a_time_limit_ends_a_look(self):
         done = self.play('files.checksum("/dev/zero")')
