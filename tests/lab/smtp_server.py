@@ -37,6 +37,10 @@ class Session(socketserver.BaseRequestHandler):
         self.file = self.request.makefile("rb")
         self.forget()
 
+    def finish(self):
+        self.file.close()
+        self.request.close()
+
     def protect(self):
         self.request = self.context.wrap_socket(self.request, server_side=True)
         self.secure = True
@@ -166,8 +170,8 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, kind):
-        super().__init__(("127.0.0.1", 0), Session)
+    def __init__(self, kind, handler=Session):
+        super().__init__(("127.0.0.1", 0), handler)
         self.kind = kind
 
     def handle_error(self, request, client_address):
