@@ -10,6 +10,8 @@ local units = require "runtime.units"
 --- Lines of a preview, and files that a note names.
 local preview_most, named_most = 1000, 20
 local tail_lines, largest_files = 10, 20
+--- Entries of a list beyond which the journal has no room for it: an entry takes at least 150 bytes there.
+local kept_most = 8000
 
 local host_verbs = { filesystems = "systems", largest = "list", open = "holders" }
 local reads = { list = true, stat = true, read = true, tail = true, checksum = true, filesystems = true, largest = true, open = true }
@@ -277,6 +279,8 @@ return function(services)
   function adapter.keep(verb, result)
     if not listed[verb] or result == nil then
       return result
+    elseif #result > kept_most then
+      return nil, "too large" -- known without writing it all down first
     end
     local kept = { items = table.move(result, 1, #result, 1, host.json.array {}) }
     for _, name in ipairs(extra) do

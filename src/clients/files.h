@@ -31,7 +31,8 @@ enum files_verb {
 
 enum files_sort { FILES_BY_NAME, FILES_BY_SIZE, FILES_OLDEST, FILES_NEWEST };
 
-/* Which entries a list holds: {path, name, type, size, disk, mtime, mode, uid, gid, links, id}. */
+/* Which entries a list holds: {path, name, type, size, disk, mtime, id}; of stat mode, uid, gid and
+   links, too. */
 struct files_filter {
   const char *pattern;   /* of the name; with a '/' in it, of the path below the directory; NULL */
   bool recursive;        /* stays on the directory's own file system */

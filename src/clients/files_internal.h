@@ -28,8 +28,10 @@ void files_id(const struct stat *facts, char id[FILES_ID_MAX]);
 const char *files_type(mode_t mode);
 double files_mtime(const struct stat *facts);
 
-/* Appends the entry {path, …}. `name` is its last part. */
-void files_push_entry(struct answer *answer, const char *path, const struct stat *facts);
+/* Appends the entry {path, …}; whole: mode, owner and number of names too, of which a long list
+   would only grow. `name` is its last part. */
+void files_push_entry(struct answer *answer, const char *path, const struct stat *facts,
+                      bool whole);
 
 /* Fails the job for errno: "cannot VERB 'path': …". */
 void files_fail_errno(struct files_job *job, const char *verb, const char *path, int error);

@@ -256,7 +256,7 @@ static void push_found(struct walk *walk) {
   answer_key(answer, "entries");
   answer_open(answer, '[');
   for (size_t i = 0; i < walk->count; i++)
-    files_push_entry(answer, walk->found[i].path, &walk->found[i].facts);
+    files_push_entry(answer, walk->found[i].path, &walk->found[i].facts, false);
   answer_close(answer, ']');
   answer_field_boolean(answer, "limited", walk->limited);
   answer_key(answer, "unread");

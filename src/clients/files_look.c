@@ -20,7 +20,7 @@ void files_run_stat(struct files_job *job) {
   struct answer *answer = &job->work.answer;
   struct stat facts;
   if (lstat(path, &facts) == 0) {
-    files_push_entry(answer, path, &facts);
+    files_push_entry(answer, path, &facts, true);
   } else if (errno == ENOENT || errno == ENOTDIR) {
     answer_open(answer, '{');
     answer_close(answer, '}');

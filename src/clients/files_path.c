@@ -93,7 +93,8 @@ double files_mtime(const struct stat *facts) {
   return (double)facts->st_mtim.tv_sec + (double)facts->st_mtim.tv_nsec / 1e9;
 }
 
-void files_push_entry(struct answer *answer, const char *path, const struct stat *facts) {
+void files_push_entry(struct answer *answer, const char *path, const struct stat *facts,
+                      bool whole) {
   char id[FILES_ID_MAX];
   const char *slash = strrchr(path, '/');
   files_id(facts, id);
@@ -104,11 +105,13 @@ void files_push_entry(struct answer *answer, const char *path, const struct stat
   answer_field_integer(answer, "size", (int64_t)facts->st_size);
   answer_field_integer(answer, "disk", (int64_t)facts->st_blocks * 512);
   answer_field_number(answer, "mtime", files_mtime(facts));
-  answer_field_integer(answer, "mode", (int64_t)(facts->st_mode & 07777));
-  answer_field_integer(answer, "uid", (int64_t)facts->st_uid);
-  answer_field_integer(answer, "gid", (int64_t)facts->st_gid);
-  answer_field_integer(answer, "links", (int64_t)facts->st_nlink);
   answer_field_text(answer, "id", id);
+  if (whole) {
+    answer_field_integer(answer, "mode", (int64_t)(facts->st_mode & 07777));
+    answer_field_integer(answer, "uid", (int64_t)facts->st_uid);
+    answer_field_integer(answer, "gid", (int64_t)facts->st_gid);
+    answer_field_integer(answer, "links", (int64_t)facts->st_nlink);
+  }
   answer_close(answer, '}');
 }
 
