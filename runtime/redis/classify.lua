@@ -1,28 +1,31 @@
 --- Is a Redis command a read or a change? By the shipped table and the reviewed lists; a command that is
 --- in neither changes something. The live server must agree before a read is sent.
-local commands = require "runtime.redis.commands"
 local reviewed = require "runtime.redis.reviewed"
 local classify = {}
 
---- name -> {flags = set, first, last, step}; a subcommand's name is "config|get".
-local known, containers = {}, {}
+--- name -> {flags = set, first, last, step}; a subcommand's name is "config|get". Read when first
+--- needed: most runs ask no Redis.
+local known, containers
 
-for flags, names in pairs(commands) do
-  local set = {}
-  for flag in flags:gmatch "%S+" do
-    set[flag] = true
-  end
-  for word in names:gmatch "%S+" do
-    local name, first, last, step = word:match "^([^:]+):(%-?%d+):(%-?%d+):(%-?%d+)$"
-    known[name or word] = {
-      flags = set,
-      first = math.tointeger(tonumber(first)),
-      last = math.tointeger(tonumber(last)),
-      step = math.tointeger(tonumber(step)),
-    }
-    local container = word:match "^([^|]+)|"
-    if container then
-      containers[container] = true
+local function read_table()
+  known, containers = {}, {}
+  for flags, names in pairs(require "runtime.redis.commands") do
+    local set = {}
+    for flag in flags:gmatch "%S+" do
+      set[flag] = true
+    end
+    for word in names:gmatch "%S+" do
+      local name, first, last, step = word:match "^([^:]+):(%-?%d+):(%-?%d+):(%-?%d+)$"
+      known[name or word] = {
+        flags = set,
+        first = math.tointeger(tonumber(first)),
+        last = math.tointeger(tonumber(last)),
+        step = math.tointeger(tonumber(step)),
+      }
+      local container = word:match "^([^|]+)|"
+      if container then
+        containers[container] = true
+      end
     end
   end
 end
@@ -44,6 +47,9 @@ end
 --- The table's name of a command: "get", "config|get".
 ---@param words string[] the command, at least one word; only the first two are looked at
 function classify.name(words)
+  if not known then
+    read_table()
+  end
   local name = tostring(words[1]):lower()
   if containers[name] and type(words[2]) == "string" then
     return name .. "|" .. words[2]:lower()
@@ -139,6 +145,7 @@ end
 
 --- Every name of the table, sorted: for tests.
 function classify.names()
+  classify.name { "" }
   local names = {}
   for name in pairs(known) do
     names[#names + 1] = name

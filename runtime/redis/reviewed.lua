@@ -43,7 +43,7 @@ reason("it turns the connection into a stream of messages", [[
   subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe monitor sync psync replconf
 ]])
 reason("it would hold the connection until something happens; use wait_until", [[
-  blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop wait client|pause
+  blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop wait
 ]])
 reason("it alters the connection, which other steps share", [[
   auth hello quit reset select multi exec discard watch unwatch asking readonly readwrite
