@@ -7,16 +7,28 @@ return {
     cache  = { url = secret.env "REDIS_URL" },
     secure = { url = secret.env "REDISS_URL", ca = env "APP_CA" },
   },
-  http     = { api = { base = env "APP_URL", bearer = secret.env "ADMIN_TOKEN" } },
+  http     = {
+    api    = { base = env "APP_URL", bearer = secret.env "ADMIN_TOKEN" },
+    secure = { base = env "APP_TLS_URL", ca = env "APP_CA" },
+  },
   smtp     = {
     url  = env "SMTP_URL", ca = env "APP_CA", from = "opsrun@lab.example",
     user = "opsrun", password = secret.env "SMTP_PASSWORD",
   },
   notify   = {
     team   = { { webhook = env "TEAM_HOOK" } },
+    report = { { email = "report@lab.example" } },
     oncall = { { pagerduty = secret.env "PAGERDUTY_KEY", url = env "PAGERDUTY_URL" }, { email = "oncall@lab.example" } },
   },
+  logs     = { app = { paths = { env "APP_LOG" }, format = "json" } },
   params   = {
+    ["daily/health-check"] = {
+      api = "api", detail = "/api/health", parts = { "database" }, persist = "2s",
+      analytics = "/api/admin/monitoring/analytics", performance = "/api/admin/database/performance",
+      queues = "/api/admin/queues/stats", cache_stats = "/api/cache/analytics",
+      db = "primary", cache = "cache", site = "secure", logs = "app",
+      report = "report", team = "team", oncall = "oncall",
+    },
     ["incident/db-exhaustion"] = {
       api  = "api",
       team = "team",

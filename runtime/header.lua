@@ -188,6 +188,13 @@ function header.validate(raw, at, clock)
   end
   result.respond = result.respond and units.duration(result.respond)
   result.params = params.declare(result.params or {}, at, clock)
+  for name in ordered.pairs(result.tell or {}) do
+    local param = tostring(name):match "^{(.*)}$"
+    if param and not result.params[param] then
+      local hint = text.suggest(param, text.keys(result.params), "parameters")
+      refuse("tell", ("header field 'tell': '%s': there is no parameter '%s'"):format(name, param), hint)
+    end
+  end
   return result
 end
 

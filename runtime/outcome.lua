@@ -156,6 +156,18 @@ local function left_behind(run)
   return list
 end
 
+--- Steps that failed beside the one that is named as the failure: those of a group that keeps going.
+local function also_failed(run, failure)
+  local list, seen = {}, { [failure or false] = true }
+  for _, record in ipairs(failure and run.step_records or {}) do
+    if record.failure and not seen[record.failure] and (record.state == "failed" or record.state == "refused") then
+      seen[record.failure] = true
+      list[#list + 1] = ("step '%s': %s"):format(record.shown.name, record.failure.message)
+    end
+  end
+  return list
+end
+
 --- The event that ends the report.
 function outcome.event(run, failure, code, seconds)
   local state = outcome.state(run, code)
@@ -186,6 +198,7 @@ function outcome.event(run, failure, code, seconds)
     headline = headline(run, state, code),
     seconds = seconds,
     failure = told,
+    also = also_failed(run, failure),
     step = run.failed_step and run.failed_step.id,
     step_name = run.failed_step and run.failed_step.shown.name,
     changed = changed,

@@ -1,6 +1,7 @@
 --- Stage 3 of the gate: may this effect happen at all? Pure: header, environment and what was spent
 --- so far in, a refusal or nothing out. The same in a dry run, so that a rehearsal shows refusals.
 local errors = require "runtime.errors"
+local ordered = require "runtime.ordered"
 local policy = {}
 
 --- Is `argv` covered by the prefix "docker restart"? Word by word, so "docker rest" is not.
@@ -129,10 +130,29 @@ local function reserve(run, effect)
   end
 end
 
+--- How bad an end has to be for a level of the header's `tell`.
+policy.tell_rank = { always = 0, ok = 0, warning = 1, critical = 2 }
+
+--- The header's `tell` with parameters put in: who hears of which end, and the parameters without a value.
+---@return table<string, string> names, string[] missing
+function policy.tells(run)
+  local names, missing = {}, {}
+  for item, level in ordered.pairs(run.header.tell or {}) do
+    local param = tostring(item):match "^{([%w_]+)}$"
+    local name = param and run.params[param] or not param and item or nil
+    if not name then
+      missing[#missing + 1] = param
+    elseif not names[name] or policy.tell_rank[level] < policy.tell_rank[names[name]] then
+      names[name] = level
+    end
+  end
+  return names, missing
+end
+
 --- Raises `refused` or returns. Costs are reserved here, before anything is sent.
 function policy.check(run, effect)
-  local tells = effect.uses and effect.uses[1] == "notify" and run.header.tell
-  if effect.uses and not (tells and tells[effect.uses[2]]) then
+  local tells = effect.uses and effect.uses[1] == "notify" and policy.tells(run) or {}
+  if effect.uses and not tells[effect.uses[2]] then
     check_uses(run, effect)
   end
   if effect.costs then

@@ -7,7 +7,7 @@ local report_json = {}
 report_json.version = 1
 
 --- Fields that are lists also when they are empty.
-local lists = { "changed", "told", "checks", "open", "left", "next", "items" }
+local lists = { "also", "changed", "told", "checks", "open", "left", "next", "items" }
 
 --- What of an effect goes out: never the request itself, which may hold a secret.
 local function effect_fields(effect)

@@ -322,6 +322,12 @@ handlers["run.end"] = function(e)
       item("try", e.failure.hint)
     end
   end
+  for _, text in ipairs(e.also) do
+    item("error", text, "red")
+    if not page then
+      host.term.message("error", text)
+    end
+  end
   for i, change in ipairs(counted(e.changed)) do
     item(i == 1 and (e.dry and "would change" or "changed") or "", change)
   end

@@ -4,10 +4,10 @@ local context = require "runtime.context"
 local gate = require "runtime.gate"
 local journal = require "runtime.journal"
 local ordered = require "runtime.ordered"
+local policy = require "runtime.policy"
+local report = require "runtime.report"
 local tasks = require "runtime.tasks"
 local tell = {}
-
-local rank = { always = 0, ok = 0, warning = 1, critical = 2 }
 
 --- How bad the end is: a failed run and a critical check are critical.
 local function level_of(event)
@@ -17,15 +17,19 @@ local function level_of(event)
   return event.worst ~= "ok" and "warning" or "ok"
 end
 
---- What they read: how it ended, why, what is bad, where to look.
-local function message_of(event)
+--- What they read: how it ended, why, every check with the worst first, what was skipped, where to look.
+local function message_of(run, event)
   local lines = { event.headline }
   if event.failure then
     lines[#lines + 1] = (event.step_name and ("step '%s': "):format(event.step_name) or "") .. event.failure.message
   end
+  table.move(event.also, 1, #event.also, #lines + 1, lines)
   for _, check in ipairs(event.checks) do
-    if check.verdict ~= "ok" then
-      lines[#lines + 1] = check.text
+    lines[#lines + 1] = check.text
+  end
+  for _, record in ipairs(run.step_records) do
+    if record.state == "skipped" then
+      lines[#lines + 1] = ("SKIPPED  %s: %s"):format(record.shown.name, record.reason)
     end
   end
   lines[#lines + 1] = "opsrun log " .. event.run
@@ -40,13 +44,19 @@ function tell.all(run, event)
   local ctx = setmetatable({ branch = "tell", ordinal = 0, undo = true, cancelled = false }, { __index = run.context })
   ctx.step = { id = "tell", shown = { key = "tell", number = "·", name = "Who hears how it ended", attempt = 1 } }
   run.environment_confirmed = true -- telling is no change of the environment; nobody may be there to be asked
-  for name, wanted in ordered.pairs(run.header.tell or {}) do
-    if rank[level] >= rank[wanted] then
+  local names, missing = policy.tells(run)
+  for _, param in ipairs(missing) do
+    local text = ("nobody is told as '%s': the parameter is not given"):format(param)
+    pcall(journal.write, run, { type = "note", step = "tell", text = text })
+    report.emit { event = "note", step = ctx.step.shown, text = text }
+  end
+  for name, wanted in ordered.pairs(names) do
+    if policy.tell_rank[level] >= policy.tell_rank[wanted] then
       local severity = level == "ok" and "info" or level
       local task = tasks.spawn(ctx, function()
         return gate.call("notify.send", {
           name = name,
-          message_of(event),
+          message_of(run, event),
           opts = { title = run.header.title, severity = severity, summary = ("tell %s how it ended"):format(name) },
         })
       end)

@@ -19,4 +19,16 @@ function docker.is_running(container)
   return result.text == "true"
 end
 
+--- All containers, running or not. The engine is asked over its socket: declared a read, not proved.
+---@return table rows name, state ("running", "exited" …), status ("Up 2 hours"), ports
+---@return table<string, string> states by name
+function docker.containers()
+  local rows, states = { columns = { "name", "state", "status", "ports" } }, {}
+  for i, item in ipairs(shell.read({ "docker", "ps", "--all", "--format", "{{json .}}" }, { net = true }):rows()) do
+    rows[i] = { name = item.Names, state = item.State, status = item.Status, ports = item.Ports }
+    states[item.Names] = item.State
+  end
+  return rows, states
+end
+
 return docker

@@ -2,9 +2,12 @@
 
   /health /api/health            open; JSON status and whether the database answers
   /api/admin/health /api/admin/pool /api/admin/feature-flags     bearer token
+  /api/admin/monitoring/analytics /api/admin/database/performance /api/admin/queues/stats   bearer token
+  /api/cache/analytics           open; these four tell the numbers the lab was told to tell
   /hooks/team                    a webhook for messages to people
   /pagerduty/v2/enqueue          stands in for PagerDuty's Events API v2, which checks what it gets
   /_lab/requests /_lab/state /_lab/reset      the lab's own handle: what came in, be slow, be broken
+  /_lab/certificate              shows another certificate from now on
 
 Its one database session is named lab-keeper; the numbers of /api/admin/pool are counted on the
 server: the sessions of the application `api`, against the size its pool is said to have.
@@ -23,10 +26,24 @@ from processes import write_private
 
 POOL_SIZE = 50
 KEPT_REQUESTS = 10_000
+NUMBERS = {
+    "analytics": {"avg_response_time": 120.5, "error_rate": 0.2, "cache_hit_rate": 92.5},
+    "performance": {"connection_count": 12, "avg_query_time": 4.2, "slow_queries": 0},
+    "cache": {"hit_rate": 92.5, "total_requests": 48211, "invalidation_events": 17},
+    "queues": {"depth": 3, "failed": 0},
+}
 POOL = """
 SELECT count(*), count(*) FILTER (WHERE state = 'idle'),
        count(*) FILTER (WHERE wait_event_type = 'Lock'), count(*) FILTER (WHERE state <> 'idle')
 FROM pg_stat_activity WHERE application_name = 'api' AND backend_type = 'client backend'"""
+
+
+def write_log(level, message):
+    """One JSON line, as an application's log has them."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03}Z"
+    line = {"time": stamp, "level": level, "message": message}
+    sys.stderr.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
 class Database:
@@ -61,13 +78,17 @@ class State:
     def reset(self):
         with self.lock:
             self.delay, self.status, self.paths, self.requests = 0.0, None, None, []
+            self.numbers = NUMBERS
 
     def change(self, wish):
-        """{"delay": seconds, "status": 503 or null, "paths": ["/health", …] or null for all}"""
+        """{"delay": seconds, "status": 503 or null, "paths": ["/health", …] or null for all,
+        "numbers": {"queues": {"depth": 2000}}}"""
         with self.lock:
             self.delay = float(wish.get("delay", self.delay))
             self.status = wish.get("status", self.status)
             self.paths = wish.get("paths", self.paths)
+            self.numbers = {name: {**told, **wish.get("numbers", {}).get(name, {})}
+                            for name, told in self.numbers.items()}
             return {"delay": self.delay, "status": self.status, "paths": self.paths}
 
     def remember(self, entry):
@@ -129,6 +150,10 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/_lab/reset":
             self.state.reset()
             return self.answer(200, {})
+        if path == "/_lab/certificate":
+            wish = json.loads(self.body)
+            self.state.context.load_cert_chain(wish["certificate"], wish["key"])
+            return self.answer(200, {})
         return self.answer(404, {"error": "no such handle"})
 
     def answer(self, status, value):
@@ -141,7 +166,10 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(text)
 
     def log_message(self, format, *args):
-        sys.stderr.write(f"{self.log_date_time_string()} {format % args}\n")
+        write_log("info", format % args)
+
+    def log_request(self, code="-", size="-"):
+        write_log("error" if int(code) >= 500 else "info", f"{self.command} {self.path} {int(code)}")
 
     # The routes. Each returns a status and a value to be sent as JSON.
 
@@ -155,7 +183,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def api_health(self):
         self.state.database.query("SELECT 1")
-        return 200, {"status": "ok", "database": "connected", "pool": self.pool_numbers()}
+        now = time.time()
+        return 200, {"status": "ok", "database": "connected", "pool": self.pool_numbers(),
+                     "version": "1.0.0", "uptime": round(now - self.state.started, 3),
+                     "memory": {"used": 96 << 20, "total": 512 << 20},
+                     "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))}
 
     def admin_health(self):
         return 200, {"data": {"status": "healthy", "database": "connected"}}
@@ -167,6 +199,9 @@ class Handler(BaseHTTPRequestHandler):
         total, idle, waiting, busy = map(int, self.state.database.query(POOL)[0])
         return {"total": total, "idle": idle, "waiting": waiting, "checked_out": busy,
                 "size": POOL_SIZE}
+
+    def numbers(self):
+        return 200, {"data": self.state.numbers[NUMBERS_AT[self.path.partition("?")[0]]]}
 
     def flags(self):
         rows = self.state.database.query("SELECT name, enabled, kill_switch, rollout_percentage"
@@ -216,7 +251,14 @@ def wrong_event(event, key):
     return wrong
 
 
+NUMBERS_AT = {
+    "/api/admin/monitoring/analytics": "analytics",
+    "/api/admin/database/performance": "performance",
+    "/api/admin/queues/stats": "queues",
+    "/api/cache/analytics": "cache",
+}
 ROUTES = {
+    **{("GET", path): Handler.numbers for path in NUMBERS_AT},
     ("GET", "/"): Handler.index,
     ("GET", "/health"): Handler.health,
     ("GET", "/api/health"): Handler.api_health,
@@ -244,7 +286,7 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """A peer that went away or broke the handshake is no trouble of ours."""
-        print(f"{client_address}: {sys.exc_info()[1]!r}", file=sys.stderr)
+        write_log("info", f"{client_address}: {sys.exc_info()[1]!r}")
 
 
 def main():
@@ -252,8 +294,9 @@ def main():
         config = json.load(file)
     Handler.state = State(config)
     Handler.state.database.query("SELECT 1")      # there before a scenario takes the last slots
-    plain, secure = (Server(("127.0.0.1", 0), Handler) for _ in range(2))
-    secure.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    listen = config.get("listen", {})
+    plain, secure = (Server(("127.0.0.1", listen.get(kind, 0)), Handler) for kind in ("http", "https"))
+    secure.context = Handler.state.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     secure.context.load_cert_chain(config["certificate"], config["key"])
     write_private(config["ports"], json.dumps(
         {"http": plain.server_port, "https": secure.server_port}))

@@ -112,12 +112,17 @@ def make_certificates(directory):
     with open(made("san.cnf"), "w", encoding="ascii") as file:
         file.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n"
                    "basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
-    run(["openssl", "x509", "-req", "-in", made("server.csr"), "-CA", made("ca.pem"), "-CAkey",
-         made("ca.key"), "-CAcreateserial", "-days", "90", "-extfile", made("san.cnf"),
-         "-out", made("server.pem")])
-    for name in ("ca.key", "ca.srl", "server.csr", "san.cnf"):
-        if os.path.exists(made(name)):
-            os.unlink(made(name))
+    sign(directory, made("server.csr"), made("server.pem"), 90)
+    os.unlink(made("server.csr"))
+
+
+def sign(directory, request, certificate, days):
+    """A certificate of the lab's own authority, whose files are in the directory."""
+    def made(name):
+        return os.path.join(directory, name)
+    run(["openssl", "x509", "-req", "-in", request, "-CA", made("ca.pem"), "-CAkey", made("ca.key"),
+         "-set_serial", str(secrets.randbits(63)), "-days", str(days), "-extfile", made("san.cnf"),
+         "-out", certificate])
 
 
 def server_argv(data, port, sockets):
@@ -161,6 +166,8 @@ def build_template(directory):
         shutil.copy(os.path.join(data, "server.key"), os.path.join(directory, "server.key"))
         for name in ("server.pem", "ca.pem"):
             shutil.copy(os.path.join(data, name), os.path.join(directory, name))
+        for name in ("ca.key", "san.cnf"):       # for more certificates of the same authority
+            shutil.move(os.path.join(data, name), os.path.join(directory, name))
         run(["cp", "-a", "--reflink=auto", data, os.path.join(directory, "data")])
     finally:
         shutil.rmtree(work, ignore_errors=True)

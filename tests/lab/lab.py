@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 
+import app_scenarios
 import database
 import pq
 import scenarios
@@ -200,7 +201,8 @@ def up(lab):
         facts["redis_tls"] = start_redis_tls(lab, template, password)
         facts |= start_app(lab, template)
         facts["mail"] = start_mail(lab)
-        shutil.copy(os.path.join(template, "ca.pem"), lab.path("ca.pem"))
+        for name in ("ca.pem", "ca.key", "san.cnf"):      # the key: scenarios make more certificates
+            shutil.copy(os.path.join(template, name), lab.path(name))
         write_scripts(lab)
         lab.save(**facts)
     except BaseException:
@@ -232,6 +234,7 @@ def environment(lab):
         "SMTP_PASSWORD": facts["token"],
         "MAILS": lab.path("mails.jsonl"),
         "POSTGRES_LOG": lab.path("postgres.log"),
+        "APP_LOG": lab.path("app.log"),
     }
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
@@ -274,6 +277,7 @@ def down(lab, quiet=False):
         raise Trouble(f"'{lab.directory}' is no lab: nothing was removed")
     for name in sorted(lab.processes.names(), key=lambda n: n == "postgres"):
         lab.processes.stop(name)
+    app_scenarios.unmount(lab)
     try:
         with open(lab.path("postgres.room"), encoding="utf-8") as file:
             shutil.rmtree(file.read(), ignore_errors=True)

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 
+import app_scenarios
 import database
 import pq
 
@@ -106,7 +107,10 @@ def mend_db_exhaustion(lab):
     wait_until_gone(lab, names)
 
 
-SCENARIOS = {"db-exhaustion": (break_db_exhaustion, mend_db_exhaustion)}
+SCENARIOS = {
+    "db-exhaustion": (break_db_exhaustion, mend_db_exhaustion),
+    **app_scenarios.SCENARIOS,
+}
 
 
 def break_it(lab, name):

@@ -41,6 +41,8 @@ t.test("wrong types are told in words", function()
   t.equal(refusal { title = "x", uses = { shel = { "x" } } }, "header field 'uses': 'shel' is nothing that can be used")
   t.equal(refusal { title = "x", uses = { shell = "docker" } }, "header field 'uses': shell: expected a list of strings, got string")
   t.equal(refusal { title = "x", tell = { team = "loud" } }, "header field 'tell': 'team': 'loud' is none of always, critical, ok, warning")
+  t.equal(refusal { title = "x", params = { team = { type = "string" } }, tell = { ["{taem}"] = "ok" } },
+    "header field 'tell': '{taem}': there is no parameter 'taem'")
   t.equal(refusal { title = "x", keep_runs = {} }, "header field 'keep_runs': expected a number of runs or a duration")
   t.equal(refusal { title = "x", lock = 5 }, "header field 'lock': expected true or a name, got number")
   t.equal(refusal { title = "x", thresholds = { cpu = { abve = 1 } } }, "header field 'thresholds': 'cpu': unknown field 'abve'")
