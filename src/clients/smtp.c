@@ -220,6 +220,9 @@ static void run(struct work *work) {
   struct smtp_op *smtp = (struct smtp_op *)work;
   CURLcode result = curl_easy_perform(smtp->easy);
   if (result != CURLE_OK) fail(smtp, result);
+  curl_easy_cleanup(smtp->easy); /* its connection is closed in the thread that used it */
+  smtp->easy = NULL;
+  OPENSSL_thread_stop(); /* the pool's threads do not end before the process does */
 }
 
 /* -- life ------------------------------------------------------------------------------------- */
