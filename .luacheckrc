@@ -9,6 +9,7 @@ local words = {
   "sleep", "now", "clock", "pause_until", "parallel", "each", "try", "call", "http", "sql", "redis", "shell",
   "files", "logs", "notify", "state", "secret", "json", "time", "batches", "service", "judge",
 }
+words[#words + 1] = "utf8"
 local playbook = { std = "min", read_globals = words }
 
 files["playbooks"] = playbook

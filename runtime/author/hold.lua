@@ -92,10 +92,11 @@ function hold.build(host)
     if type(list) ~= "table" or math.type(n) ~= "integer" or n < 1 or type(fn) ~= "function" then
       arguments.misuse(where, "batches: expected batches(list, n, function(slice, number) … end) with n of at least 1")
     end
-    local results = {}
+    local results, number = {}, 0
     for first = 1, #list, n do
       local slice = table.move(list, first, math.min(first + n - 1, #list), 1, {})
-      results[#results + 1] = fn(slice, #results + 1)
+      number = number + 1 -- counted apart: fn may return nothing
+      results[number] = fn(slice, number)
     end
     return results
   end

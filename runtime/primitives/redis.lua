@@ -12,7 +12,9 @@ local texts = require "runtime.redis.texts"
 local words = require "runtime.redis.words"
 
 --- A summary's length, lines of a preview, and what of a reply the journal keeps.
-local SHOWN, PREVIEW_LINES, KEPT_VALUES, KEPT_BYTES = 100, 20, 10000, 262144
+local SHOWN, PREVIEW_LINES, KEPT_VALUES, KEPT_BYTES = 100, 4, 10000, 262144
+--- Commands of a pipeline, and their bytes, that the journal names one by one; of more, it has the digest.
+local NAMED, NAMED_BYTES = 1000, 65536
 
 ---@param services {host: table, environment: table, run: table}
 return function(services)
@@ -96,16 +98,16 @@ return function(services)
   local function body_of(request)
     if request.scan then
       return { scan = request.scan.tail, cursor = request.scan.cursor, with = scan.summary(request.scan) }
-    elseif #request.commands > 100 then
-      local all = {}
-      for i, list in ipairs(request.commands) do
-        all[i] = host.json.canonical(words.journaled(list, host))
-      end
-      return { commands = #all, sha256 = host.digest.sha256(table.concat(all, "\n")) }
     end
-    local commands = host.json.array {}
+    local commands, bytes = host.json.array {}, 0
     for i, list in ipairs(request.commands) do
       commands[i] = words.journaled(list, host)
+      for _, word in ipairs(commands[i]) do
+        bytes = bytes + #word
+      end
+    end
+    if #commands > 1 and (#commands > NAMED or bytes > NAMED_BYTES) then
+      return { commands = #commands, sha256 = host.digest.sha256(host.json.canonical(commands)) }
     end
     return { commands = commands }
   end

@@ -82,6 +82,10 @@ class Holding(AuthorTest):
         self.expect(done, code=0, out=["would look"])
         self.assertLess(done.seconds, 5)
 
+    def test_batches_counts_slices_also_when_nothing_is_returned(self):
+        done = self.step('local seen = "" batches({ 1, 2, 3 }, 1, function(_, i) seen = seen .. i end) note("%s", seen)')
+        self.expect(done, code=0, out=["123"])
+
     def test_batches_hands_out_slices_in_order(self):
         done = self.step('local n = batches({ 1, 2, 3, 4, 5 }, 2, function(s, i) return i .. ":" .. #s end)\n'
                          'note(n[1] .. " " .. n[2] .. " " .. n[3])')
