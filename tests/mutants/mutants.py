@@ -329,4 +329,65 @@ MUTANTS = [
         "new": "time >= request->from && time <= request->to",
         "tests": ["e2e/test_logs"],
     },
+    # -- sql, http, notify -----------------------------------------------------------------------------
+    {
+        "name": "transaction-kept-after-an-error",
+        "promise": "when a transaction's function raises, nothing of it stays",
+        "file": "runtime/sql/transaction.lua",
+        "old": """  if not ok then
+    roll_back(pool, session, value)
+  end
+""",
+        "new": "",
+        "tests": ["c/test_sql"],
+    },
+    {
+        "name": "reads-in-a-transaction-unproved",
+        "promise": "a read in a transaction is proved",
+        "file": "runtime/sql/transaction.lua",
+        "old": """      read.prove(pool, entry, statement)
+      return pick(verb, read.rows(""",
+        "new": "      return pick(verb, read.rows(",
+        "tests": ["c/test_sql"],
+    },
+    {
+        "name": "pages-of-any-origin",
+        "promise": "a page of another origin is not asked for",
+        "file": "runtime/http/pages.lua",
+        "old": "elseif parts.origin ~= base.origin then",
+        "new": "elseif false then",
+        "tests": ["lua/test-http-pages"],
+    },
+    {
+        "name": "missing-figure-is-zero",
+        "promise": "a figure that could not be read never counts as well",
+        "file": "stdlib/health.lua",
+        "old": "if value == nil then value = answer:need(name) end",
+        "new": "if value == nil then value = answer:at(name) or 0 end",
+        "tests": ["lua/test-stdlib-health"],
+    },
+    {
+        "name": "only-the-first-failure-told",
+        "promise": "who is told hears of every step that failed",
+        "file": "runtime/tell.lua",
+        "old": "table.move(event.also, 1, #event.also, #lines + 1, lines)",
+        "new": "",
+        "tests": ["e2e/test_health_check"],
+    },
+    {
+        "name": "line-ends-in-mail-headers",
+        "promise": "no text makes a header line of its own",
+        "file": "runtime/notify/mail.lua",
+        "old": """text:match "[^\\r\\n]*":gsub("%c", " ")""",
+        "new": "text",
+        "tests": ["lua/test-mail"],
+    },
+    {
+        "name": "starttls-if-offered",
+        "promise": "a login and a mail never travel in clear text",
+        "file": "src/clients/smtp.c",
+        "old": "CURLUSESSL_NONE : CURLUSESSL_ALL",
+        "new": "CURLUSESSL_NONE : CURLUSESSL_TRY",
+        "tests": ["e2e/test_notify"],
+    },
 ]
