@@ -263,9 +263,10 @@ class KilledBetween(RedisTest):
                 done.add(key)
         return [(command, key in done) for key, commands in begun.items() for command in commands]
 
-    def kill_after(self, process, number):
-        """Ends opsrun in the moment its journal begins that change, or a little later."""
+    def play_and_kill(self, number):
+        """Ends opsrun in the moment its journal begins that change, or a little later; the run's id."""
         known, begun, file = set(self.run_ids()), 0, None
+        process = self.start(*PLAY, "--yes")
         deadline = time.monotonic() + 30
         while process.poll() is None and time.monotonic() < deadline:
             run = set(self.run_ids()) - known
@@ -286,7 +287,7 @@ class KilledBetween(RedisTest):
             if number > 0:
                 self.lab.break_it("redis-memory", settle=0)
             before = self.fingerprint()
-            run = self.kill_after(self.start(*PLAY, "--yes"), chance.randint(1, 56))
+            run = self.play_and_kill(chance.randint(1, 56))
             now = self.fingerprint()
             differing = {key.decode() for key in before[0] if before[0][key] != now[0].get(key)}
             differing |= {name.decode() for name in before[1] if before[1][name] != now[1][name]}

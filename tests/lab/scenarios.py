@@ -7,6 +7,7 @@ import time
 import app_scenarios
 import database
 import pq
+import redis_memory
 
 # seconds: sessions have been idle so long when `break` returns
 SETTLE = float(os.environ.get("OPSRUN_LAB_SETTLE", "2"))
@@ -109,6 +110,7 @@ def mend_db_exhaustion(lab):
 
 SCENARIOS = {
     "db-exhaustion": (break_db_exhaustion, mend_db_exhaustion),
+    "redis-memory": (redis_memory.break_it, redis_memory.mend),
     **app_scenarios.SCENARIOS,
 }
 
