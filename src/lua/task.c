@@ -22,6 +22,7 @@ struct task {
   int anchor;         /* registry reference to the userdata while alive */
   int nargs;          /* values on co's stack for the first resume */
   bool started, ended, ok;
+  bool stop_next;     /* told to stop when nothing could be stopped: its next operation will be */
   struct op *waits;   /* the operation it is suspended on */
   task_push push;
   struct op *spent;   /* finished, its results are being pushed */
@@ -63,6 +64,9 @@ static int continue_after_wait(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   struct op *op = (struct op *)ctx;
   struct task *task = running_task;
+  /* It was over before it could be stopped: an effect of several operations must not go on to the
+     next, maybe long, one as if nobody had asked. */
+  if (op->stopped == OP_STOP_CANCEL && !op->failed) task->stop_next = true;
   int count = op->failed ? push_failure(L, op) : task->push(L, op);
   drop_spent(task);
   return count;
@@ -129,6 +133,10 @@ int task_await(lua_State *L, struct op *op, task_push push) {
   op->on_ready = on_op_ready;
   task->waits = op;
   task->push = push;
+  if (task->stop_next && !op->finished) {
+    task->stop_next = false;
+    op_stop(op, OP_STOP_CANCEL);
+  }
   return lua_yieldk(L, 0, (lua_KContext)op, continue_after_wait);
 }
 
@@ -242,7 +250,9 @@ static int l_spawn(lua_State *L) {
 
 static int l_cancel(lua_State *L) {
   struct task *task = check_task(L, 1);
-  if (task->waits != NULL) op_stop(task->waits, OP_STOP_CANCEL);
+  if (task->ended) return 0;
+  if (task->waits == NULL || task->waits->finished) task->stop_next = true;
+  else op_stop(task->waits, OP_STOP_CANCEL);
   return 0;
 }
 

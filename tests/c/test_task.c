@@ -76,6 +76,11 @@ int main(void) {
         " local t = task.spawn(function() local ok, e = task.sleep(60); said = e.stopped end)"
         " task.sleep(0.005); task.cancel(t); task.join(t); return said",
         "cancel");
+  claim("a task cancelled between two waits is stopped at the second",
+        "local task = ...; local said"
+        " local t = task.spawn(function() task.sleep(0); local ok, e = task.sleep(60); said = e.stopped end)"
+        " task.cancel(t); task.join(t); return said",
+        "cancel");
   claim("waiting works across pcall",
         "local task = ...; local ok, v = pcall(function() task.sleep(0.001); error('late', 0) end)"
         " return tostring(ok) .. v",
