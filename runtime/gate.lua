@@ -160,7 +160,14 @@ local function finish(run, current, row, effect, ok, result)
       outcome = ok and "done" or result.outcome or "failed",
     }
   end
-  report.emit { event = "effect", step = current.step.shown, effect = effect, ok = ok, failure = not ok and result or nil }
+  report.emit {
+    event = "effect",
+    step = current.step.shown,
+    effect = effect,
+    ok = ok,
+    result = ok and result or nil,
+    failure = not ok and result or nil,
+  }
 end
 
 --- Where in the author's files this call stands, as "db-exhaustion.lua:42", if known.

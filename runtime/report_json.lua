@@ -53,6 +53,9 @@ function report_json.open(given)
       host.term.err("opsrun: " .. event.text .. "\n")
       return
     end
+    if event.event == "effect" then
+      line.result = nil -- what effects return is the playbook's
+    end
     line.step = type(line.step) == "table" and { number = line.step.number, name = line.step.name } or line.step
     line = plain.copy(line)
     for _, check in ipairs(line.event == "run.end" and line.checks or {}) do

@@ -1,5 +1,6 @@
 --- The report as a person reads it: stdout carries what is worth keeping (header, steps, tables,
 --- checks, summary), stderr what is not (progress, messages).
+local plain = require "runtime.plain"
 local table_text = require "runtime.table_text"
 local report_text = {}
 
@@ -190,6 +191,15 @@ handlers["planned"] = function(e)
   end
 end
 
+--- What an effect returned, for -vv: its first lines, and how many more there are.
+local function result_lines(result)
+  local room = width()
+  local lines = table_text.any(plain.copy(result), nil, room and room - #indent - 2)
+  for i = 1, math.min(20, #lines) do
+    line(indent .. "  " .. (i == 20 and #lines > 20 and ("… %d more lines"):format(#lines - 19) or lines[i]), "dim")
+  end
+end
+
 handlers["effect"] = function(e)
   if verbose == 0 and not (e.effect.class == "change" or e.effect.class == "tell") then
     return
@@ -201,6 +211,9 @@ handlers["effect"] = function(e)
   if e.ok then
     local verb = e.effect.class == "change" and "changed  " or e.effect.class == "tell" and "told  " or "read  "
     hanging(indent .. verb, e.effect.summary, verb == "read  " and "dim" or nil)
+    if verbose > 1 and e.result ~= nil then
+      result_lines(e.result)
+    end
   end
 end
 

@@ -10,7 +10,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import OPSRUN, ROOT  # noqa: E402
+from harness import OPSRUN, ROOT, LabTest  # noqa: E402
 
 PLAYBOOK = "incident/db-exhaustion.lua"
 
@@ -110,6 +110,18 @@ class Commands(unittest.TestCase):
         path = self.write("loop.lua", 'playbook { title = "x" }\nwhile true do end\n')
         done = call("show", path)
         self.assertEqual((done.returncode, done.stderr), (3, "opsrun: loop.lua:2: it does not come to an end\n"))
+
+
+class Verbosity(LabTest):
+
+    def test_vv_shows_what_an_effect_returned_and_v_does_not(self):
+        path = os.path.join(self.home, "look.lua")
+        with open(path, "w", encoding="ascii") as file:
+            file.write('playbook { title = "Look" }\nstep("Look", function()\n'
+                       '  sql "primary":query("SELECT \'the \' || \'answer\' AS said")\nend)\n')
+        self.expect(self.opsrun("play", path, "-e", "lab", "-v"), code=0, out=["read +query"], absent=["the answer"])
+        self.expect(self.opsrun("play", path, "-e", "lab", "-vv"), code=0, out=["said\\n +the answer"])
+        self.expect(self.opsrun("play", path, "-e", "lab", "-vv", "--json"), code=0, absent=["the answer"])
 
 
 if __name__ == "__main__":
