@@ -72,7 +72,7 @@ class Filtered(FaultTest):
                 f' params = {{ word = {{ type = "string", default = {lua(text)}, help = {lua(text)} }} }} }}\n'
                 f'step({lua(text)}, {{ id = "one" }}, function(p)\nundo({lua(text)}, function() end)\n'
                 f'confirm({{ {lua(text)}, impact = {lua(text)} }})\n'
-                f'shell.run("true; " .. {lua(text)} .. "true", {{ codes = {{ 0, 127, 126, 2, 1 }} }})\n'
+                f'shell.run("true; " .. {lua(text)} .. "true", {{ codes = {{ 0, 127, 126, 2, 1 }}, cwd = {lua(self.home.encode())} }})\n'
                 f'note(p.word) fail({lua(text)})\nend)\n', header="")
             environment = self.environment(text)
             argument = b"word=" + text
