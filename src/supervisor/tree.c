@@ -15,14 +15,17 @@
 struct pid_list {
   int *pids;
   size_t count, capacity;
+  bool incomplete; /* there was no memory for more */
 };
 
-/* Out of memory: what does not fit now is found by the next walk. */
 static void add_pid(struct pid_list *list, int pid) {
   if (list->count == list->capacity) {
     size_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
     int *grown = realloc(list->pids, capacity * sizeof *grown);
-    if (grown == NULL) return;
+    if (grown == NULL) {
+      list->incomplete = true;
+      return;
+    }
     list->pids = grown;
     list->capacity = capacity;
   }
@@ -101,40 +104,45 @@ static bool add_children_of_thread(struct pid_list *list, int pid, const char *t
 }
 
 /* A child belongs to the thread that forked it. */
-static bool add_children(struct pid_list *list, int pid) {
+static void add_children(struct pid_list *list, int pid) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/task", pid);
   DIR *threads = opendir(path);
-  if (threads == NULL) return true; /* it ended */
-  bool known = true;
+  if (threads == NULL) {
+    if (errno == ENOMEM) list->incomplete = true;
+    return; /* else it ended */
+  }
   for (struct dirent *entry; (entry = readdir(threads)) != NULL;)
-    if (entry->d_name[0] != '.') known = add_children_of_thread(list, pid, entry->d_name) && known;
+    if (entry->d_name[0] != '.') add_children_of_thread(list, pid, entry->d_name);
   closedir(threads);
-  return known;
 }
 
-/* Without that list: all processes, then rounds of "whose parent is in the set". */
-static void add_by_scanning(struct pid_list *found) {
-  DIR *proc = opendir("/proc");
-  if (proc == NULL) return;
-  struct pid_list all = {0}, parents = {0};
-  for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
-    int pid = pid_of(entry->d_name, '\0'), parent = 0;
+/* Walks up from `pid`. One on the way that ends meanwhile hands its children to us: they are found by
+ * the next walk. The bound is against a chain that changes while it is read. */
+static bool is_descendant(int pid, int self) {
+  for (int steps = 0; steps < 100000 && pid > 1; steps++) {
+    int parent = 0;
     uint64_t start_time;
-    if (pid <= 1 || !read_stat(pid, &parent, &start_time)) continue;
-    add_pid(&all, pid);
-    add_pid(&parents, parent);
+    if (!read_stat(pid, &parent, &start_time)) return false;
+    if (parent == self) return true;
+    pid = parent;
+  }
+  return false;
+}
+
+/* Without the kernel's list, or without memory for it: every process there is, one after the other.
+ * Slower, and it needs no memory. */
+static size_t signal_by_scanning(int number) {
+  DIR *proc = opendir("/proc");
+  if (proc == NULL) return 0;
+  size_t taken = 0;
+  int self = getpid();
+  for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
+    int pid = pid_of(entry->d_name, '\0');
+    if (pid > 1 && is_descendant(pid, self) && kill(pid, number) == 0) taken++;
   }
   closedir(proc);
-  int self = getpid();
-  size_t count = all.count < parents.count ? all.count : parents.count;
-  for (size_t next = 0, root = (size_t)self; next <= found->count; next++) {
-    for (size_t i = 0; i < count; i++)
-      if ((size_t)parents.pids[i] == root) add_pid(found, all.pids[i]);
-    if (next < found->count) root = (size_t)found->pids[next];
-  }
-  free(all.pids);
-  free(parents.pids);
+  return taken;
 }
 
 size_t tree_signal(int number) {
@@ -143,12 +151,12 @@ size_t tree_signal(int number) {
   char self[16];
   snprintf(self, sizeof self, "%d", (int)getpid());
   bool listed = add_children_of_thread(&list, getpid(), self);
-  if (!listed) add_by_scanning(&list);
   /* Children are looked up before their parent is signalled: afterwards they would be elsewhere. */
-  for (size_t i = 0; i < list.count; i++) {
-    if (listed) add_children(&list, list.pids[i]);
+  for (size_t i = 0; listed && i < list.count; i++) {
+    add_children(&list, list.pids[i]);
     if (kill(list.pids[i], number) == 0) taken++;
   }
+  if (!listed || list.incomplete) taken = signal_by_scanning(number);
   free(list.pids);
   return taken;
 }
