@@ -31,23 +31,47 @@ static int push_errno(lua_State *L, const char *verb, const char *path) {
                           strerror(error));
 }
 
+/* The descriptor of a file that is read, closed also when Lua raises: a buffer that finds no memory
+ * for more does. */
+struct reading {
+  int fd;
+};
+
+static int l_reading_close(lua_State *L) {
+  struct reading *reading = lua_touserdata(L, 1);
+  if (reading->fd >= 0) close(reading->fd);
+  reading->fd = -1;
+  return 0;
+}
+
+/* Pushes a reading that holds no descriptor yet; it is closed with its place on the stack. */
+static struct reading *push_reading(lua_State *L) {
+  struct reading *reading = lua_newuserdatauv(L, sizeof *reading, 0);
+  reading->fd = -1;
+  if (luaL_newmetatable(L, "opsrun.reading")) {
+    lua_pushcfunction(L, l_reading_close);
+    lua_setfield(L, -2, "__close");
+  }
+  lua_setmetatable(L, -2);
+  lua_toclose(L, -1);
+  return reading;
+}
+
 /* read(path [, cap in bytes]) -> text | nil, error. A longer file is an error. */
 static int l_read(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   lua_Integer cap = luaL_optinteger(L, 2, READ_CAP_DEFAULT);
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (fd < 0) return push_errno(L, "read", path);
+  struct reading *reading = push_reading(L);
+  reading->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (reading->fd < 0) return push_errno(L, "read", path);
   struct stat facts;
-  if (fstat(fd, &facts) != 0 || S_ISDIR(facts.st_mode)) {
-    if (S_ISDIR(facts.st_mode)) errno = EISDIR;
-    int count = push_errno(L, "read", path);
-    close(fd);
-    return count;
+  if (fstat(reading->fd, &facts) != 0) return push_errno(L, "read", path);
+  if (S_ISDIR(facts.st_mode)) {
+    errno = EISDIR;
+    return push_errno(L, "read", path);
   }
-  if (facts.st_size > cap) {
-    close(fd);
+  if (facts.st_size > cap)
     return util_push_errorf(L, OP_FAILED, "too large", "'%s' is larger than %I bytes", path, cap);
-  }
   luaL_Buffer buffer;
   luaL_buffinit(L, &buffer);
   lua_Integer total = 0;
@@ -55,7 +79,7 @@ static int l_read(lua_State *L) {
   ssize_t got;
   for (;;) { /* /proc and pipes tell no size: read to the end, whatever was said */
     char *room = luaL_prepbuffsize(&buffer, room_size);
-    got = read(fd, room, room_size);
+    got = read(reading->fd, room, room_size);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0 || (total += got) > cap) break;
     luaL_addsize(&buffer, (size_t)got);
@@ -63,7 +87,6 @@ static int l_read(lua_State *L) {
     else room_size = LUAL_BUFFERSIZE;
   }
   int saved = errno;
-  close(fd);
   luaL_pushresult(&buffer);
   if (got == 0) return 1;
   errno = saved;
