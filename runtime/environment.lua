@@ -3,6 +3,7 @@
 local errors = require "runtime.errors"
 local files = require "runtime.environment_files"
 local ordered = require "runtime.ordered"
+local secrets = require "runtime.environment_secrets"
 local text = require "runtime.text"
 local environment = {}
 
@@ -21,58 +22,14 @@ local fields = {
 }
 local smtp_fields = { "ca", "clear", "from", "password", "url", "user" }
 
-local secret_mt = {
-  __tostring = function(s)
-    return ("‹secret:%s›"):format(s.name)
-  end,
-  __metatable = "secret",
-  __name = "secret",
-}
-secret_mt.__json = secret_mt.__tostring
-
---- secret.env "NAME", secret.file "PATH": where a secret is, not what it is.
-local function secret_constructors(problem)
-  local function constructor(source)
-    return function(name, options)
-      if type(name) ~= "string" or name == "" then
-        problem(("secret.%s: expected a name, got %s"):format(source, type(name)))
-      elseif options ~= nil and type(options) ~= "table" then
-        problem(("secret.%s '%s': options: expected a table, got %s"):format(source, name, type(options)))
-      end
-      return setmetatable({ source = source, name = name, allow_short = options and options.allow_short }, secret_mt)
-    end
-  end
-  local known = { env = constructor "env", file = constructor "file" }
-  return setmetatable({}, {
-    __index = function(_, name)
-      local hint = text.suggest(tostring(name), { "env", "file" }, "there is")
-      return known[name] or problem(("there is no secret.%s"):format(tostring(name)), hint)
-    end,
-    __metatable = "secret",
-  })
-end
-
---- env "NAME": a plain setting from the environment of the process, such as an address. It is no secret.
-local function setting_constructor(problem)
-  return function(name)
-    if type(name) ~= "string" or name == "" then
-      problem(("env: expected a name, got %s"):format(type(name)))
-    end
-    return setmetatable({ source = "setting", name = name }, secret_mt)
-  end
-end
-
-local function is_secret(value)
-  return type(value) == "table" and getmetatable(value) == "secret"
-end
-
 --- Runs the file with nothing but `secret` in reach, at most so many instructions.
 local function evaluate(host, path, name)
   local source = files.read(host, path)
   local function problem(message, hint)
     error(errors.precondition { message = message, hint = hint, where = host.where and host.where() }, 0)
   end
-  local scope = setmetatable({ secret = secret_constructors(problem), env = setting_constructor(problem) }, {
+  local secret, setting = secrets.constructors(problem)
+  local scope = setmetatable({ secret = secret, env = setting }, {
     __index = function(_, key)
       if key == "playbook" then
         problem(
@@ -82,7 +39,7 @@ local function evaluate(host, path, name)
       end
       problem(
         ("'%s' is not known here"):format(tostring(key)),
-        "an environment is pure data: texts, numbers, tables, secret.env and secret.file"
+        "an environment is pure data: texts, numbers, tables, env and secret.env, .file, .command, .prompt"
       )
     end,
     __newindex = function(_, key)
@@ -100,7 +57,7 @@ local function evaluate(host, path, name)
       error(value, 0)
     end
     error(errors.precondition { message = ("environment '%s' does not load: %s"):format(path, tostring(value)) }, 0)
-  elseif type(value) ~= "table" or is_secret(value) then
+  elseif type(value) ~= "table" or secrets.is_placeholder(value) then
     error(errors.precondition {
       message = ("environment '%s' returns %s, no table"):format(path, value == nil and "nothing" or type(value)),
       hint = 'it looks like: return { label = "staging" }',
@@ -148,55 +105,34 @@ local function validate(path, raw)
   end
 end
 
---- Reads one secret now. Raises a precondition error that says what, where and what to try.
-local function read_secret(host, secret, place)
-  if not is_secret(secret) then
-    return nil, 'expected secret.env "NAME" or secret.file "PATH"'
-  end
-  local value, err
-  if secret.source == "setting" then
-    value = host.system.env(secret.name)
-  else
-    value, err = host.secret[secret.source](secret.name, { allow_short = secret.allow_short })
-  end
-  if value ~= nil then
-    return value
-  end
-  local reason = type(err) == "table" and err.message or err or "it is not set"
-  local is_env = secret.source ~= "file"
-  error(errors.precondition {
-    message = ("%s: %s"):format(place, tostring(reason)),
-    hint = is_env and ("export %s=… before opsrun starts; it is never given on the command line"):format(secret.name)
-      or "is the path right, and may this user read it?",
-  }, 0)
-end
-
 --- An address that an environment variable gives, as plain text: it is shown to the operator, and only a
 --- password in it is a secret.
-local function read_address(host, value, place)
+local function read_address(host, read, value, place)
   local plain = value.source == "env" and host.system.env(value.name)
   if plain and plain ~= "" and not plain:find("@", 1, true) then
     return plain
   end
-  return read_secret(host, value, place)
+  return read(value, place)
 end
 
 --- A copy of a connection's configuration with its secrets read.
-local function resolve(host, value, place)
-  if is_secret(value) then
-    return read_secret(host, value, place)
+local function resolve(host, read, value, place)
+  if secrets.is_placeholder(value) then
+    return read(value, place)
   elseif type(value) ~= "table" then
     return value
   end
   local copy = {}
   for key, item in next, value do
-    copy[key] = key == "base" and is_secret(item) and read_address(host, item, place) or resolve(host, item, place)
+    copy[key] = key == "base" and secrets.is_placeholder(item) and read_address(host, read, item, place)
+      or resolve(host, read, item, place)
   end
   return copy
 end
 
 --- The object that the run gets.
-local function build(host, name, path, raw)
+---@param can_ask boolean a person may be asked for a secret
+local function build(host, name, path, raw, can_ask)
   local self = {
     name = name,
     path = path,
@@ -205,7 +141,7 @@ local function build(host, name, path, raw)
     timezone = raw.timezone or "Etc/UTC",
     services = raw.services or {},
   }
-  local resolved = {}
+  local resolved, read = {}, secrets.reader(host, can_ask)
 
   --- The names of a kind's connections, sorted.
   function self.names(kind)
@@ -231,13 +167,13 @@ local function build(host, name, path, raw)
   function self.connection(kind, wanted)
     self.has(kind, wanted)
     local key = kind .. "\0" .. wanted
-    resolved[key] = resolved[key] or resolve(host, raw[kind][wanted], ("%s connection '%s'"):format(kind, wanted))
+    resolved[key] = resolved[key] or resolve(host, read, raw[kind][wanted], ("%s connection '%s'"):format(kind, wanted))
     return resolved[key]
   end
 
   --- A section that is one thing, such as smtp, its secrets read; nil where the file does not have it.
   function self.section(kind)
-    resolved[kind] = resolved[kind] or raw[kind] and resolve(host, raw[kind], kind)
+    resolved[kind] = resolved[kind] or raw[kind] and resolve(host, read, raw[kind], kind)
     return resolved[kind]
   end
 
@@ -262,8 +198,13 @@ local function build(host, name, path, raw)
     return values
   end
 
+  --- Where a secret is, not the secret: for who only shows parameters, nobody is asked and nothing is run.
+  function self.unread_secret(secret)
+    return secrets.is_placeholder(secret) and secret or nil, secrets.expected
+  end
+
   function self.read_secret(secret)
-    return read_secret(host, secret, "a parameter")
+    return read(secret, "a parameter")
   end
 
   return self
@@ -276,6 +217,7 @@ end
 function environment.load(services, name)
   local host = services.host
   local config = services.options.flags.config
+  local flags = services.options.flags
   name = name or host.system.env "OPSRUN_ENV"
   if name == nil or name == "" then
     name = files.only_one(host, config)
@@ -284,19 +226,20 @@ function environment.load(services, name)
   if not path then
     error(files.unknown(host, config, name), 0)
   end
+  local can_ask = not flags.no_input and not flags.json and host.term ~= nil and host.term.is_terminal()
   -- what /etc/opsrun says of a protected environment cannot be shadowed by a file that happens to be here
   for _, candidate in ipairs(candidates) do
     if files.is_system(candidate) then
       local raw = evaluate(host, candidate, name .. ".lua")
       if raw.protected == true then
         validate(candidate, raw)
-        return build(host, name, candidate, raw)
+        return build(host, name, candidate, raw, can_ask)
       end
     end
   end
   local raw = evaluate(host, path, name .. ".lua")
   validate(path, raw)
-  return build(host, name, path, raw)
+  return build(host, name, path, raw, can_ask)
 end
 
 --- The names of all environments there are, sorted.

@@ -190,7 +190,7 @@ function readers.secret(value, _, context)
   elseif context.read_secret then
     return context.read_secret(value)
   end
-  return nil, "expected secret.env \"NAME\" or secret.file \"PATH\""
+  return nil, "expected secret.env, secret.file, secret.command or secret.prompt of the environment"
 end
 
 for kind in pairs(types.is_connection) do

@@ -17,6 +17,7 @@ return function(services)
   local host, flags = services.host, services.options.flags
   local environment = environments.load(services, flags.environment)
   local book = loader.load(services, services.options.words[1], { globals = (author_globals(host)) })
+  environment.read_secret = environment.unread_secret
   local rows = { columns = { "parameter", "value", "from", "type", "help" } }
   local missing = false
   for _, entry in ipairs(params.effective(services, book, environment, flags.params or {})) do

@@ -8,6 +8,7 @@ local plan = require "runtime.plan"
 local report = require "runtime.report"
 local seconds_of = require "runtime.seconds"
 local table_text = require "runtime.table_text"
+local turn = require "runtime.turn"
 
 local yes_words = { yes = true, y = true, ["true"] = true }
 
@@ -27,18 +28,17 @@ end
 return function(services)
   local host, run = services.host, services.run
   local adapter = {}
-  local asking = false
 
   --- One question at a time: branches wait for each other.
   local function ask_alone(fn)
-    while asking do
-      host.task.sleep(0.02)
+    turn.take(host.task.sleep, function()
       context.need "a question"
-    end
+    end)
     local current = context.current()
-    asking, current.asking = true, true
+    current.asking = true
     local results = table.pack(pcall(fn))
-    asking, current.asking = false, nil
+    current.asking = nil
+    turn.give()
     if not results[1] then
       error(results[2], 0)
     end

@@ -106,10 +106,11 @@ local function is_adapter(path)
   return under "runtime/primitives/"(path) or under "runtime/sql/"(path) or under "runtime/http/"(path) or under "runtime/redis/"(path)
 end
 
-claim("the host's clients are used by adapters only (doctor connects once, outside any run)", function(say)
+claim("the host's clients are used by adapters only (doctor connects once; secret.command asks who keeps secrets)", function(say)
   for _, client in ipairs { "sql", "http", "smtp", "process", "pgquery", "redis" } do
     say_places(say, runtime, "host%." .. client .. "%f[^%w_]", function(path)
-      return is_adapter(path) or path == "runtime/commands/doctor.lua"
+      local asks_for_secrets = client == "process" and path == "runtime/environment_secrets.lua"
+      return is_adapter(path) or path == "runtime/commands/doctor.lua" or asks_for_secrets
     end)
   end
 end)
