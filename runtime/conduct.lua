@@ -1,0 +1,155 @@
+--- Conducts a run from its first step to its last record: steps, ways back, who is told, how it ended.
+local context = require "runtime.context"
+local engine = require "runtime.engine"
+local errors = require "runtime.errors"
+local journal = require "runtime.journal"
+local outcome = require "runtime.outcome"
+local params = require "runtime.params"
+local report = require "runtime.report"
+local report_json = require "runtime.report_json"
+local report_text = require "runtime.report_text"
+local stack = require "runtime.stack"
+local table_text = require "runtime.table_text"
+local tasks = require "runtime.tasks"
+local tell = require "runtime.tell"
+local watch = require "runtime.watch"
+local conduct = {}
+
+--- Offers the undos after a failure. True when they shall run.
+local function undo_wanted(services, run)
+  local list = stack.pending(run, true)
+  local undos = 0
+  for _, entry in ipairs(list) do
+    undos = undos + (entry.kind == "undo" and 1 or 0)
+  end
+  if undos == 0 or run.dry then
+    return false
+  elseif run.options.undo_on_failure then
+    return true
+  end
+  local host = services.host
+  if not host.term.is_terminal() or run.options.no_input or run.options.json then
+    return false
+  end
+  host.signals.reset()
+  host.term.err "\n"
+  host.term.err(" ? Take back what this run did?\n", "bold")
+  for i, entry in ipairs(list) do
+    host.term.err(table_text.hang(("   %d. "):format(i), entry.text, host.term.width()) .. "\n")
+  end
+  -- A task of the run, so that a signal ends the question.
+  local ctx = context.branch(run.context, "undo")
+  local ok, answer = tasks.join(ctx, tasks.spawn(ctx, host.term.ask, { kind = "yesno", prompt = "   yes or no [no]: " }))
+  return ok and answer == true
+end
+
+--- Works off always and, after a failure, undo.
+local function unwind(services, run, failure)
+  local with_undo = failure ~= nil and undo_wanted(services, run)
+  local had_undo = with_undo
+  local title = failure and (with_undo and "Taking back" or "At the end, whatever happened") or "At the end"
+  run.unwinding = true
+  local ok = stack.unwind(run, with_undo, title)
+  if had_undo then
+    run.undone = ok and "clean" or "failed"
+  elseif failure and not ok then
+    run.undone = "failed"
+  end
+end
+
+local function play_steps(run, book)
+  local ok, failure = pcall(engine.run, run, book)
+  if not ok then
+    failure = errors.wrap(failure)
+  end
+  return failure
+end
+
+--- Opens the report in the form that the flags ask for.
+function conduct.open_report(services)
+  local flags = services.options.flags
+  if flags.json then
+    report.open(report_json.open { host = services.host })
+  else
+    report.open(report_text.open {
+      host = services.host,
+      verbosity = flags.verbosity or 0,
+      quiet = flags.quiet or false,
+    })
+  end
+end
+
+--- The first lines of the report.
+function conduct.announce(services, run, book)
+  report.emit {
+    event = "run.start",
+    title = book.header.title or book.name,
+    severity = book.header.severity,
+    respond = book.header.respond,
+    environment = run.environment.name,
+    label = run.environment.label,
+    protected = run.environment.protected,
+    operator = run.operator,
+    hostname = services.host.system.hostname(),
+    mode = run.dry and "dry" or "live",
+    run = run.id,
+    playbook = book.name,
+    params = params.shown(run.params),
+  }
+end
+
+--- Writes the end of the run; a journal that cannot be written changes the code.
+local function end_run(run, failure, code, seconds)
+  local event = outcome.event(run, failure, code, seconds)
+  local ok, err = pcall(journal.write, run, {
+    type = "run.end",
+    state = event.state,
+    code = code,
+    seconds = seconds,
+    changes = run.changes,
+    worst = event.worst,
+    fidelity = event.fidelity,
+    error = event.failure and { kind = event.failure.kind, message = event.failure.message } or nil,
+  }, true)
+  if not ok and not run.journal_broken then
+    error(err, 0)
+  elseif not ok and not errors.is(failure, "journal") then
+    failure = errors.wrap(err)
+    code = outcome.code(run, failure)
+    event = outcome.event(run, failure, code, seconds)
+  end
+  report.emit(event)
+  return code
+end
+
+--- Plays the steps of an open run and closes it.
+---@param services {host: table, options: table}
+---@param run table
+---@param declared table the steps
+---@param seconds_left number? --deadline
+---@return integer exit code
+function conduct.play(services, run, declared, seconds_left)
+  local host = services.host
+  local began = host.clock.monotonic()
+  local signals, deadline = watch.signals(services, run), watch.deadline(services, run, seconds_left)
+  local failure = play_steps(run, declared)
+  if errors.is(failure, "script") then
+    host.task.sleep(0.001) -- lets a signal or the deadline be heard that the step's computing held up
+    failure = run.stop or failure
+  end
+  if run.stop and not failure then
+    failure = run.stop
+  end
+  run.failure = failure
+  if deadline then
+    host.task.cancel(deadline)
+  end
+  unwind(services, run, failure)
+  local code, seconds = outcome.code(run, failure), host.clock.monotonic() - began
+  tell.all(run, outcome.event(run, failure, code, seconds))
+  code = end_run(run, failure, code, seconds)
+  host.task.cancel(signals)
+  return code
+end
+
+return conduct

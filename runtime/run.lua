@@ -1,0 +1,149 @@
+--- A run: the table that everything of it hangs on, its adapters, its first record. For play, and for what
+--- goes on with a run later: resume, undo, replay.
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local journal = require "runtime.journal"
+local params = require "runtime.params"
+local text = require "runtime.text"
+local run_of = {}
+
+local adapter_names = { "people", "folder", "time", "state", "sql", "http", "redis", "shell", "files", "logs", "notify" }
+
+--- "--answer GATE=VALUE" words as a table.
+local function parse_answers(words)
+  local answers = {}
+  for _, word in ipairs(words or {}) do
+    local id, value = word:match "^([^=]+)=(.*)$"
+    if not id then
+      error(errors.usage {
+        message = ("--answer '%s': expected GATE=VALUE"):format(word),
+        hint = "for example --answer terminate-idle-sessions=yes",
+      }, 0)
+    end
+    answers[id] = value
+  end
+  return answers
+end
+
+local function as_set(list)
+  local set = {}
+  for _, item in ipairs(list or {}) do
+    set[item] = true
+  end
+  return set
+end
+
+--- The command that plays the same thing live.
+local function command_line(playbook, environment, flags)
+  local words = { "opsrun", "play", playbook, "-e", environment.name }
+  local function add(flag, values)
+    for _, value in ipairs(values or {}) do
+      words[#words + 1] = flag
+      words[#words + 1] = value
+    end
+  end
+  add("--config", { flags.config })
+  add("-p", flags.params)
+  add("--from", { flags.from })
+  add("--until", { flags["until"] })
+  add("--skip", flags.skip)
+  for i, word in ipairs(words) do
+    words[i] = text.shell_word(word)
+  end
+  return table.concat(words, " ")
+end
+
+--- What a run is at its start.
+---@param services {host: table, options: table}
+---@param book table what loader.load returned
+---@param environment table
+---@param values table the parameters
+function run_of.new(services, book, environment, values)
+  local host, flags = services.host, services.options.flags
+  local run = {
+    playbook = book.name,
+    book = book,
+    header = book.header,
+    environment = environment,
+    params = values,
+    dry = flags.dry_run or false,
+    options = flags,
+    answers = parse_answers(flags.answers),
+    answers_met = {},
+    skip_ids = as_set(flags.skip),
+    operator = host.system.user(),
+    changes = 0,
+    changed = {},
+    planned_list = {},
+    checks = {},
+    check_order = {},
+    spent = {},
+    tasks = {},
+    stack = {},
+    open = {},
+    suggestions = {},
+    gates = {},
+    gate_counts = {},
+    records = {},
+    step_records = {},
+    inner_ids = {},
+    clock_offset = 0,
+    command_line = command_line(services.options.words[1], environment, flags),
+  }
+  run.context = {
+    run = run,
+    path = book.name:gsub("%.lua$", ""),
+    branch = "",
+    attempt = 1,
+    ordinal = 0,
+  }
+  return run
+end
+
+--- The users of the host's clients, each made once a run.
+---@return table<string, table> by name
+function run_of.open_adapters(services, run)
+  local adapters = {}
+  local given = {
+    host = services.host,
+    run = run,
+    environment = run.environment,
+    options = services.options.flags,
+    context = context.current,
+  }
+  for _, name in ipairs(adapter_names) do
+    adapters[name] = require("runtime.primitives." .. name)(given)
+  end
+  return adapters
+end
+
+function run_of.close_adapters(adapters)
+  for _, adapter in pairs(adapters) do
+    if adapter.close then
+      pcall(adapter.close)
+    end
+  end
+end
+
+--- The record a journal begins with.
+function run_of.start_record(services, run, book)
+  local host = services.host
+  return {
+    type = "run.start",
+    format = journal.format,
+    opsrun = host.system.version,
+    run = run.id,
+    playbook = book.name,
+    title = book.header.title,
+    digest = book.digest,
+    params = params.shown(run.params),
+    environment = run.environment.name,
+    protected = run.environment.protected or nil,
+    operator = run.operator,
+    hostname = host.system.hostname(),
+    pid = host.system.pid(),
+    mode = run.dry and "dry" or "live",
+  }
+end
+
+return run_of
