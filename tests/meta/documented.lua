@@ -160,7 +160,7 @@ local function record_types()
   local types = {}
   for _, path in ipairs(source.files(".lua", "runtime")) do
     local text = source.bare_lua(source.read(path))
-    if text:find 'journal%.write%(' or path == "runtime/journal.lua" or path == "runtime/commands/play.lua" then
+    if text:find "journal%.write" or path == "runtime/journal.lua" or path == "runtime/run.lua" then
       for name in text:gmatch '%f[%w]type = "([%w%.]+)"' do
         types[name] = path
       end
