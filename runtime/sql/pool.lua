@@ -1,19 +1,10 @@
---- Kept sessions of the named connections: made when first needed, several only when branches of a
---- playbook ask at once, closed with the run.
+--- Kept sessions of the environment's databases.
 local catalogue = require "runtime.sql.catalogue"
+local connections = require "runtime.connections"
 local seconds_of = require "runtime.seconds"
 local texts = require "runtime.sql.texts"
 
-local pool = {}
-pool.__index = pool
-
---- Sessions of one name kept while idle; a server short of slots is a server in trouble.
-local KEEP = 4
-
----@param services {host: table, environment: table, run: table, context: fun(): table?}
-function pool.new(services)
-  return setmetatable({ services = services, names = {} }, pool)
-end
+local pool = connections.pool()
 
 local function to_set(list)
   local set = {}
@@ -28,13 +19,8 @@ function pool.normal(text)
   return (text:gsub("^%s+", ""):gsub("[%s;]+$", ""))
 end
 
---- What is known of a named connection, or of another database of its server ("primary/scratch", as
---- :database names it). Raises when the environment has none of that name.
-function pool:entry(name)
-  local entry = self.names[name]
-  if entry then
-    return entry
-  end
+--- A named connection, or another database of its server ("primary/scratch", as :database names it).
+function pool:look_up(name)
   local connection, database = name:match "^([^/]+)/(.+)$"
   local config = self.services.environment.connection("sql", connection or name)
   if database then -- what the environment vouches for stands in its own database
@@ -42,24 +28,20 @@ function pool:entry(name)
     own.statement_timeout, own.lock_timeout = config.statement_timeout, config.lock_timeout
     config = own
   end
-  local place = self.services.host.sql.place(config.url)
   local statements = {}
   for _, text in ipairs(config.trusted_statements or {}) do
     statements[pool.normal(text)] = true
   end
-  entry = {
+  return {
     name = name,
     config = config,
     database = database,
-    place = place,
-    idle = {},
+    place = self.services.host.sql.place(config.url),
     memory = catalogue.new(),
     trusted = to_set(config.trusted_functions),
     trusted_statements = statements,
     timeout = config.statement_timeout and seconds_of(config.statement_timeout, "statement_timeout") or nil,
   }
-  self.names[name] = entry
-  return entry
 end
 
 function pool:application_name()
@@ -70,15 +52,7 @@ function pool:application_name()
   return (("opsrun/%s%s"):format(run and run.id or "-", id and ("/" .. id) or "")):sub(1, 63)
 end
 
---- A session of that name that is free now, made if there is none. Raises "not sent".
-function pool:acquire(entry)
-  while #entry.idle > 0 do
-    local session = table.remove(entry.idle)
-    if session.conn:usable() then
-      return session
-    end
-    session.conn:close()
-  end
+function pool:connect(entry)
   local config = entry.config
   local conn, err = self.services.host.sql.connect {
     url = config.url,
@@ -90,55 +64,21 @@ function pool:acquire(entry)
   if not conn then
     texts.raise_connect(entry.name, entry.place, self.services.environment.name, err)
   end
-  return { conn = conn, fresh = true }
-end
-
---- Gives a session back; one that is not clean is closed.
-function pool:release(entry, session)
-  session.fresh = false
-  if session.conn:usable() and #entry.idle < KEEP and not self.closed then
-    entry.idle[#entry.idle + 1] = session
-  else
-    session.conn:close()
-  end
-end
-
-function pool.drop(_, session)
-  session.conn:close()
+  return conn
 end
 
 --- What an error says when the session was gone, not the statement wrong: ended by an administrator,
 --- a crash, a restart, or without a word.
 pool.gone = { ["connection lost"] = true, ["57P01"] = true, ["57P02"] = true, ["57P03"] = true }
 
---- Runs fn(session), which only reads, on a kept session. One that turns out to have died while it
---- was idle is replaced.
+local with = pool.with
+
+--- Runs fn(session), which only reads, on a kept session; again on another one when that had died.
 ---@param fn fun(session: table): any, table? returns a result, or nil and the binding's error
 function pool:with(entry, fn)
-  for _ = 1, KEEP + 1 do
-    local session = self:acquire(entry)
-    local fresh = session.fresh
-    local ok, result, err = pcall(fn, session)
-    if not ok then
-      self:drop(session)
-      error(result, 0)
-    end
-    local stale = result == nil and err and err.outcome ~= "failed" and pool.gone[err.code]
-    self:release(entry, session)
-    if not stale or fresh then
-      return result, err
-    end
-  end
-end
-
-function pool:close()
-  self.closed = true
-  for _, entry in pairs(self.names) do
-    for _, session in ipairs(entry.idle) do
-      session.conn:close()
-    end
-    entry.idle = {}
-  end
+  return with(self, entry, fn, function(err)
+    return err.outcome ~= "failed" and pool.gone[err.code]
+  end)
 end
 
 return pool
