@@ -207,6 +207,12 @@ local function build(host, name, path, raw, can_ask)
     return read(secret, "a parameter")
   end
 
+  --- The text of env "NAME" where a parameter's value stands; any other value as it is.
+  function self.setting(value, parameter)
+    local is_setting = secrets.is_placeholder(value) and value.source == "setting"
+    return is_setting and read(value, ("parameter '%s'"):format(parameter)) or value
+  end
+
   return self
 end
 

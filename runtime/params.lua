@@ -94,6 +94,7 @@ local function effective(spec, given, from_environment, context)
   local raw, source = given[spec.name], "-p"
   if raw == nil then
     raw, source = from_environment[spec.name], "environment"
+    raw = context.environment and context.environment.setting and context.environment.setting(raw, spec.name) or raw
   end
   if raw == nil then
     raw, source = spec.default, "default"

@@ -48,6 +48,13 @@ class Parameters(AuthorTest):
                                        r"2026-01-02 03:04:05\|last 24h\|hard\|x, y, z\|1m, 2m\|\./y\|http://x/",
                                        r"primary\|api\|cache"])
 
+    def test_a_value_may_stand_in_a_variable_of_opsruns_environment(self):
+        book = self.write("books/trial.lua", HEADER.replace("uses", 'params = { where = { type = "url" } }, uses')
+                          + 'step("Show", function(p) note("it is %s", p.where) end)')
+        words = ("play", book, *self.environment('return { params = { where = env "TRIAL_URL" } }'))
+        self.expect(self.opsrun(*words, env={"TRIAL_URL": "http://x/y"}), code=0, out=["it is http://x/y"])
+        self.expect(self.opsrun(*words), code=4, err=["parameter 'where'", "export TRIAL_URL="])
+
     def test_an_ill_typed_value_names_parameter_value_and_an_example(self):
         for pair in ("count=1.5", "ratio=x", "on=perhaps", "share=101", "wait=soon", "room=big", "at=never", "span=ever",
                      "how=soggy", "waits=1m,x", "link=nowhere", "key=hunter2", "db=nosuch", "api=nosuch"):
