@@ -32,6 +32,7 @@ local files = {
   "runtime.effects.notify",
   "runtime.effects.run",
   "runtime.effects.state",
+  "runtime.effects.time",
 }
 
 for _, file in ipairs(files) do

@@ -89,6 +89,7 @@ local function attempt(run, node, ctx)
     return node.fn(run.params)
   end)
   local seconds = node.opts.timeout and seconds_of(node.opts.timeout, "timeout", node.where) or nil
+  ctx.ends_at = seconds and math.min(host.clock.monotonic() + seconds, ctx.ends_at or math.huge) or ctx.ends_at -- for time.left()
   local results = table.pack(tasks.join(ctx, task, seconds))
   if results[1] == nil then
     local err = errors.timeout {

@@ -76,6 +76,13 @@ function units.duration(value)
   return nil
 end
 
+--- A duration of so many seconds; of a difference, it may be negative.
+---@param seconds number
+---@return opsrun.Duration
+function units.span(seconds)
+  return make_duration(seconds)
+end
+
 --- A size from text ("512mb", "4kb", 1024-based), bytes, or a size; nil when it is none.
 ---@return opsrun.Size?
 function units.size(value)

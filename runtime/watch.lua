@@ -57,6 +57,7 @@ function watch.deadline(services, run, seconds)
   if not seconds then
     return nil
   end
+  run.ends_at = services.host.clock.monotonic() + seconds -- for time.left()
   services.host.task.deadline(seconds) -- for a step that computes without end: no timer reaches it
   return services.host.task.spawn(function()
     if services.host.task.sleep(seconds) then

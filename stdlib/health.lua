@@ -116,7 +116,7 @@ end
 ---@return number? seconds
 function health.age(answer)
   local made = health.epoch(health.facts(answer, { "timestamp" }).timestamp)
-  return made and math.max(0, math.floor(now() - made)) or nil
+  return made and math.max(0, math.floor(now().epoch - made)) or nil
 end
 
 return health

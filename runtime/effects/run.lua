@@ -1,4 +1,4 @@
---- Effects on the run itself and on the people beside it: confirm, manual, artifact, sleep, now.
+--- Effects on the run itself and on the people beside it: confirm, manual, artifact.
 return {
   ["confirm"] = {
     class = "ask",
@@ -41,23 +41,5 @@ return {
     params = { { "name", "string" }, { "content", "string|table" } },
     returns = "path",
     help = "writes text or rows into the run's folder, also in a dry run",
-  },
-  ["sleep"] = {
-    class = "read",
-    module = "time",
-    verb = "sleep",
-    face = "global",
-    params = { { "duration", "duration" } },
-    returns = "nothing",
-    help = "waits; in a dry run only the clock of now() moves",
-  },
-  ["now"] = {
-    class = "read",
-    module = "time",
-    verb = "now",
-    face = "global",
-    params = {},
-    returns = "time",
-    help = "the time, recorded, so that a resumed run sees the same one",
   },
 }

@@ -314,6 +314,11 @@ function fake.new(given)
   host.clock = {
     monotonic = function() return host.now end,
     wall = function() return 1795230000 + host.now end,
+    fields = function(seconds)
+      local f = os.date("!*t", math.floor(seconds))
+      f.offset, f.frac, f.zone = 0, seconds % 1, "UTC"
+      return f
+    end,
     utc = function(seconds)
       return os.date("!%Y-%m-%dT%H:%M:%S", math.floor(seconds)) .. ".000Z"
     end,

@@ -122,7 +122,9 @@ function load_host.new(given)
         return NOW
       end,
       fields = function(seconds)
-        return os.date("!*t", math.floor(seconds))
+        local f = os.date("!*t", math.floor(seconds))
+        f.offset, f.frac, f.zone = 0, seconds % 1, "UTC"
+        return f
       end,
       epoch = function(f)
         return os.time { year = f.year, month = f.month, day = f.day, hour = f.hour, min = f.min, sec = f.sec }

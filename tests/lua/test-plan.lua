@@ -188,7 +188,7 @@ t.test("a dry run waits for nothing: one sample of wait_until, sleep moves only 
       end)
     end)
   end)
-  t.equal(after - before, 3600)
+  t.equal((after - before).seconds, 3600)
   t.equal(run.host.now, 1000)
   t.equal(fake.performed(run, "select"), 1)
   t.equal(run.code, 0)

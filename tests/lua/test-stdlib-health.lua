@@ -6,7 +6,7 @@ local clock = 1795246200      -- 2026-11-21T07:30:00Z
 local function load_module(name, more)
   local env = {
     ipairs = ipairs, pairs = pairs, math = math, table = table, tostring = tostring, tonumber = tonumber, type = type,
-    now = function() return clock end,
+    now = function() return { epoch = clock } end,
     fail = function(fmt, ...) error(fmt:format(...), 0) end,
   }
   for key, value in pairs(more or {}) do
