@@ -1,9 +1,9 @@
 """./dev lab: a private place with real servers, on free loopback ports.
 
-usage: ./dev lab up | env | status | break SCENARIO | mend | down
+usage: ./dev lab up | env | status | break SCENARIO | mend | backup | down
 
 OPSRUN_LAB_DIR names the directory (default: .lab in the checkout); several labs may stand side by
-side. `down` leaves no process and no file.
+side. `backup` puts backups of the database into the bucket. `down` leaves no process and no file.
 """
 
 import json
@@ -16,8 +16,10 @@ import sys
 import time
 
 import app_scenarios
+import backups
 import database
 import pq
+import s3_peer
 import scenarios
 from processes import Processes, write_private
 
@@ -80,7 +82,7 @@ def on_free_port(start):
         try:
             start(port)
             return port
-        except RuntimeError:
+        except (RuntimeError, OSError):
             if attempt == 5:
                 raise
 
@@ -171,6 +173,13 @@ def start_mail(lab):
         return json.load(file)
 
 
+def start_s3(lab):
+    """The port somebody waits at, or None where the server is not installed."""
+    if not s3_peer.is_installed():
+        return None
+    return on_free_port(lambda port: s3_peer.start(lab, port))
+
+
 def write_scripts(lab):
     """Commands of the lab for PATH. Which lab they belong to is written into them, since the
     children of opsrun get a short environment."""
@@ -201,6 +210,7 @@ def up(lab):
         facts["redis_tls"] = start_redis_tls(lab, template, password)
         facts |= start_app(lab, template)
         facts["mail"] = start_mail(lab)
+        facts["s3"] = start_s3(lab)
         for name in ("ca.pem", "ca.key", "san.cnf"):      # the key: scenarios make more certificates
             shutil.copy(os.path.join(template, name), lab.path(name))
         write_scripts(lab)
@@ -239,7 +249,7 @@ def environment(lab):
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
         pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"
-    return pairs
+    return pairs | s3_peer.environment(lab)
 
 
 def print_environment(lab):
@@ -256,6 +266,7 @@ def status(lab):
     where = {"postgres": f"127.0.0.1:{facts['port']}", "redis": f"127.0.0.1:{facts.get('redis')}",
              "redis-tls": f"127.0.0.1:{facts.get('redis_tls')}",
              "app": f"http {facts.get('http')}, https {facts.get('https')}",
+             "s3": f"127.0.0.1:{facts.get('s3')}",
              "mail": ", ".join(f"{k} {p}" for k, p in facts.get("mail", {}).items())}
     for name in lab.processes.names():
         state = f"pid {lab.processes.pid(name)}" if lab.processes.is_running(name) else "gone"
@@ -296,6 +307,7 @@ def main(words):
         ("status", 0): lambda: status(lab),
         ("down", 0): lambda: down(lab),
         ("mend", 0): lambda: scenarios.mend(lab.load()),
+        ("backup", 0): lambda: backups.fill(lab.load()),
         ("break", 1): lambda: scenarios.break_it(lab.load(), words[1]),
     }
     command = commands.get((words[0] if words else "", len(words) - 1))

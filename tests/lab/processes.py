@@ -36,10 +36,11 @@ class Processes:
     def path(self, name):
         return os.path.join(self.directory, f"{name}.pid")
 
-    def start(self, name, argv, log, user=None, ready=None, within=20, stop="TERM"):
+    def start(self, name, argv, log, user=None, ready=None, within=20, stop="TERM", keep=()):
         """Starts argv as `name`; waits until ready() is true. Raises RuntimeError if it is not.
 
-        user: a pwd entry to run as. stop: the signal that ends it in an orderly way."""
+        user: a pwd entry to run as. stop: the signal that ends it in an orderly way. keep: descriptors
+        it inherits."""
         as_user = {}
         if user is not None:
             as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
@@ -47,7 +48,7 @@ class Processes:
         with open(log, "ab") as output:
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=output, start_new_session=True, cwd="/", env=env,
-                                       **as_user)
+                                       pass_fds=keep, **as_user)
         write_private(self.path(name), json.dumps(
             {"pid": process.pid, "start": start_time(process.pid), "argv": argv, "stop": stop}))
         deadline = time.monotonic() + within

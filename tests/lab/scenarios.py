@@ -5,6 +5,7 @@ import sys
 import time
 
 import app_scenarios
+import backups
 import database
 import pq
 import redis_memory
@@ -112,6 +113,7 @@ SCENARIOS = {
     "db-exhaustion": (break_db_exhaustion, mend_db_exhaustion),
     "redis-memory": (redis_memory.break_it, redis_memory.mend),
     **app_scenarios.SCENARIOS,
+    **backups.SCENARIOS,
 }
 
 
