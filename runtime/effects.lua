@@ -32,6 +32,7 @@ local files = {
   "runtime.effects.notify",
   "runtime.effects.run",
   "runtime.effects.state",
+  "runtime.effects.secret",
   "runtime.effects.time",
 }
 

@@ -1005,6 +1005,14 @@ function redis_handle:scan(opts) end
 ---@return opsrun.redis
 function redis(name) end
 
+---@class opsrun.secret_library
+secret = {}
+
+--- a new random secret, which goes into sinks for secrets only; sealed in the run's folder (record)
+---@param what table
+---@return any # secret
+function secret.new(what) end
+
 ---@class opsrun.shell_library
 shell = {}
 
@@ -1226,3 +1234,29 @@ function state_handle:update(key, fn) end
 ---@param name string
 ---@return opsrun.state
 function state(name) end
+
+---@class opsrun.time_library
+time = {}
+
+--- until the step's timeout or the run's --deadline, whichever comes first; nil when there is neither (read)
+---@return any # duration, or nil
+function time.left() end
+
+--- a time from text or from seconds since 1970, in the environment's zone unless told another (pure)
+---@param text string|number
+---@param zone? string
+---@return any # time
+function time.parse(text, zone) end
+
+--- a window of two times (pure)
+---@param from table
+---@param to table
+---@param label? string
+---@return any # window
+function time.window(from, to, label) end
+
+--- is it in a window, or in hours such as "22:00..06:00", "Mon..Fri 09:00..17:00"? The end is not in it (pure)
+---@param time table|number
+---@param window string[]|string
+---@return any # boolean
+function time.within(time, window) end

@@ -2,6 +2,7 @@
 --- Pure; what may not be sent is refused here, in a dry run too.
 local errors = require "runtime.errors"
 local seconds_of = require "runtime.seconds"
+local sinks = require "runtime.sinks"
 local url = require "runtime.http.url"
 local build = {}
 
@@ -68,6 +69,7 @@ local function check_header(name, value, is_secret)
     refuse(("header '%s': this is no header's name"):format(tostring(name):gsub("%c", "?")))
   end
   if is_secret(value) then
+    sinks.check(value, "header", "http")
     return value
   end
   if type(value) == "number" or type(value) == "boolean" then
@@ -108,6 +110,19 @@ local function headers_of(services, connection, opts, extra)
   return list, shown, by_name
 end
 
+--- A secret in a body would be sent as its name: servers would take that for the secret.
+local function refuse_secrets(value, name, is_secret, depth)
+  if is_secret(value) then
+    refuse(("option '%s' holds %s: a body is no place for secrets"):format(name, tostring(value)),
+      "a header, or a command's stdin or env, takes them: shell.run({ … }, { stdin = secret })")
+  elseif type(value) == "table" and getmetatable(value) == nil and depth < 32 then
+    for key, item in pairs(value) do
+      refuse_secrets(key, name, is_secret, depth + 1)
+      refuse_secrets(item, name, is_secret, depth + 1)
+    end
+  end
+end
+
 --- The body and its type from one of json, form, body; a file has a type only.
 local function body_of(services, opts)
   local given
@@ -118,6 +133,9 @@ local function body_of(services, opts)
       end
       given = name
     end
+  end
+  if given then
+    refuse_secrets(opts[given], given, services.host.secret.is, 0)
   end
   if given == "json" then
     local encoded, why = services.host.json.encode(opts.json)

@@ -5,6 +5,7 @@ local errors = require "runtime.errors"
 local policy = require "runtime.policy"
 local report = require "runtime.report"
 local request_of = require "runtime.files.request"
+local sinks = require "runtime.sinks"
 local units = require "runtime.units"
 
 --- Lines of a preview, and files that a note names.
@@ -54,6 +55,7 @@ return function(services)
 
   local function text_of(verb, value)
     if type(value) == "string" or host.secret.is(value) then
+      sinks.check(value, "file", "files." .. verb)
       return value
     end
     error(errors.wrap(("files.%s: 'text': expected a string, got %s"):format(verb, type(value))), 0)

@@ -2,6 +2,7 @@
 --- all that is shown. Pure.
 local errors = require "runtime.errors"
 local seconds_of = require "runtime.seconds"
+local sinks = require "runtime.sinks"
 local units = require "runtime.units"
 local command = {}
 
@@ -105,6 +106,7 @@ local function env_of(verb, given, services)
       misuse(verb, ("env: '%s' is no name of a variable"):format(tostring(name)))
     end
     if services.is_secret(value) then
+      sinks.check(value, "env", "shell." .. verb)
       env[name], shown[name] = value, services.secret_name(value)
     elseif type(value) == "string" or type(value) == "number" then
       env[name], shown[name] = tostring(value), tostring(value)
@@ -122,6 +124,7 @@ local function stdin_of(verb, given, services)
   if given == nil then
     return nil, nil
   elseif services.is_secret(given) then
+    sinks.check(given, "stdin", "shell." .. verb)
     return given, services.secret_name(given)
   elseif type(given) ~= "string" then
     misuse(verb, "stdin: expected a string or a secret, got " .. type(given))

@@ -11,6 +11,7 @@
 
 #include "../term/errtext.h"
 #include "../term/mask.h"
+#include "secret_made.h"
 #include "util.h"
 
 #define SECRET_TYPE "opsrun.secret"
@@ -171,8 +172,15 @@ static int l_name(lua_State *L) {
 }
 
 int luaopen_host_secret(lua_State *L) {
-  static const luaL_Reg functions[] = {{"new", l_new}, {"env", l_env},   {"file", l_file},
-                                       {"is", l_is},   {"name", l_name}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", l_new},
+                                       {"env", l_env},
+                                       {"file", l_file},
+                                       {"is", l_is},
+                                       {"name", l_name},
+                                       {"generate", secret_generate},
+                                       {"seal", secret_seal},
+                                       {"unseal", secret_unseal},
+                                       {NULL, NULL}};
   push_metatable(L);
   lua_pop(L, 1);
   luaL_newlib(L, functions);

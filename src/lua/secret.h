@@ -15,7 +15,8 @@ const char *secret_value(lua_State *L, int idx, size_t *len);
 int secret_push(lua_State *L, const char *name, const char *value, size_t len, bool short_ok);
 
 /* The library `host.secret`: new(name, value, {allow_short=}) -> secret | nil, error;
-   env(NAME) -> secret | nil; is(v) -> boolean; name(secret) -> string [-0, +1, e]. */
+   env(NAME) -> secret | nil; file(path) -> secret | nil, error; is(v) -> boolean; name(secret) ->
+   string; generate, seal, unseal: see secret_made.h [-0, +1, e]. */
 int luaopen_host_secret(lua_State *L);
 
 #endif

@@ -190,5 +190,99 @@ class Prompts(Secrets):
         self.expect(terminal.finish(), code=0, out=["went on"])
 
 
+class Made(Secrets):
+    """secret.new: masked from its birth, into sinks only, sealed."""
+
+    def made(self, body, *words):
+        header = 'playbook { title = "T", uses = { shell = { "sh", "env" }, files = { "%s" }, http = { "%s" } } }\n' % (
+            self.room, self.lab.env["APP_URL"])
+        return self.play('step("Make", function()\n' + body + "\nend)\n", *words, header=header)
+
+    def handed(self):
+        with open(self.path("got"), encoding="ascii") as file:
+            return file.read()
+
+    HAND = 'shell.run({ "sh", "-c", "cat >$0", "%s" }, { stdin = key })'
+
+    def test_it_goes_into_the_sinks_for_secrets_and_is_nowhere_else(self):
+        done = self.made('local key = secret.new { name = "SECRET_KEY", bytes = 32 }\n' + self.HAND % self.path("got") + f"""
+            shell.run({{ "sh", "-c", 'printf %s "$KEY" >"$0"', "{self.path('env')}" }}, {{ env = {{ KEY = key }} }})
+            files.write("{self.path('dotenv')}", key)
+            http.get("{self.lab.env['APP_URL']}/health", {{ headers = {{ Authorization = key }} }})
+            note("made %s", key) show(files.read("{self.path('dotenv')}"))
+            show(shell.read({{ "base64", "-w0" }}, {{ stdin = files.read("{self.path('env')}") }}).text)""", "-vv")
+        self.expect(done, code=0, out=["made ‹secret:SECRET_KEY›", "new secret SECRET_KEY"])
+        value = self.handed()
+        self.assertRegex(value, "^[0-9a-f]{64}$")
+        for name in ("env", "dotenv"):
+            with open(self.path(name), encoding="ascii") as file:
+                self.assertEqual(file.read(), value)
+        self.assertEqual(self.bearers(), [value])
+        self.assertNotIn(value, done.text)
+        for place, data in self.everything().items():
+            self.assertNotIn(value.encode(), data, place)
+            self.assertNotIn(bytes.fromhex(value), data, place)
+
+    def test_each_is_another_one_in_the_form_asked_for(self):
+        self.expect(self.made('for _ = 1, 2 do local key = secret.new { bytes = 33, form = "base64url" }\n'
+                              + 'shell.run({ "sh", "-c", "cat >>$0; echo >>$0", "%s" }, { stdin = key }) end' % self.path("got")), code=0)
+        first, second = self.handed().split()
+        self.assertNotEqual(first, second)
+        for value in (first, second):
+            self.assertRegex(value, "^[A-Za-z0-9_-]{44}$")
+
+    def test_it_is_refused_where_it_would_be_read(self):
+        for body, code, said in (
+                ('shell.run { "sh", "-c", "true", key }', 5, "word 4 is a secret"),
+                ('note("x" .. key)', 1, "cannot be joined"),
+                ('http.post("%s/hooks/team", { json = { a = { key } } })', 5, "a body is no place for secrets"),
+                ('http.post("%s/hooks/team", { form = { a = key } })', 5, "a body is no place for secrets"),
+                ('http.get("%s/health", { query = { key = key } })', 5, "cannot stand in a query")):
+            if "%s" in body:
+                body = body % self.lab.env["APP_URL"]
+            done = self.made('local key = secret.new { name = "KEY" }\n' + body)
+            self.expect(done, code=code, err=[said])
+
+    def test_to_says_where_it_may_go(self):
+        new = 'local key = secret.new { name = "KEY", to = "stdin" }\n'
+        self.expect(self.made(new + self.HAND % self.path("got")), code=0)
+        for body in ('shell.run({ "env" }, { env = { KEY = key } })', f'files.write("{self.path("x")}", key)',
+                     f'http.get("{self.lab.env["APP_URL"]}/health", {{ headers = {{ ["X-Key"] = key }} }})'):
+            self.expect(self.made(new + body), code=5, err=["‹secret:KEY› is not for '.*made for 'stdin'"])
+        self.assertFalse(os.path.exists(self.path("x")))
+
+    def test_a_dry_run_makes_one_and_hands_it_to_nobody(self):
+        self.expect(self.made("local key = secret.new { name = 'KEY' }\n" + self.HAND % self.path("got"), "-n"), code=0,
+                    out=["stdin: ‹secret:KEY›"])
+        self.assertFalse(os.path.exists(self.path("got")))
+
+    def test_the_journal_names_the_sealed_one_and_the_key_lies_outside_the_run(self):
+        self.expect(self.made("local key = secret.new { name = 'KEY' }\n" + self.HAND % self.path("got")), code=0)
+        end = next(r for r in self.last("effect.end") if r["kind"] == "secret.new")
+        self.assertEqual(end["value"]["name"], "KEY")
+        run = os.path.join(self.home, "runs", self.run_ids()[-1])
+        with open(os.path.join(run, "blobs", end["value"]["sealed"]), "rb") as file:
+            self.assertEqual(file.read(8), b"OPSEAL1\n")
+        key = os.path.join(self.home, "seal.key")
+        self.assertEqual((os.stat(key).st_size, os.stat(key).st_mode & 0o777), (32, 0o600))
+
+    def test_what_cannot_be_sealed_is_given_to_nobody(self):
+        with open(os.path.join(self.home, "seal.key"), "wb") as file:
+            file.write(b"x" * 32)
+        os.chmod(file.name, 0o644)
+        body = "local key = secret.new { name = 'KEY' }\n" + self.HAND % self.path("got")
+        self.expect(self.made(body), code=1, err=["cannot be sealed: others may read '.*seal.key'"])
+        os.chmod(file.name, 0o600)
+        os.truncate(file.name, 31)
+        self.expect(self.made(body), code=1, err=["is no key of opsrun"])
+        self.assertFalse(os.path.exists(self.path("got")))
+
+    def test_misuse_is_told(self):
+        for given, said in (("{ bites = 5 }", "did you mean 'bytes'"), ("{ bytes = 8 }", "expected 16 to 1024"),
+                            ('{ form = "hexx" }', "'hexx' is none"), ('{ to = "argv" }', "'argv' is no sink"),
+                            ('{ to = {} }', "empty list"), ('{ name = "a/b" }', "name: expected letters")):
+            self.expect(self.made(f"secret.new {given}"), code=1, err=["secret.new: ", said, r"trial\.lua:3"])
+
+
 if __name__ == "__main__":
     main()
