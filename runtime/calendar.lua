@@ -18,6 +18,8 @@ local calendar = {}
 ---@class opsrun.CalendarPart one of a list: start, or start..stop, every `step`
 ---@field start integer
 ---@field stop integer
+---@field step integer
+---@field open boolean? no stop was given
 
 local shorthands = {
   minutely = "*-*-* *:*:00",
@@ -118,7 +120,10 @@ local function parts_of(word, what)
         problem("'%s': a step is a whole number from 1 on", item)
       end
     end
-    parts[#parts + 1] = { start = start, stop = stop or step and ranges[what][2] or start, step = every }
+    if step and not stop and start + every > ranges[what][2] then
+      problem("'%s': no second step fits, the last %s is %d", item, what, ranges[what][2])
+    end
+    parts[#parts + 1] = { start = start, stop = stop or step and ranges[what][2] or start, step = every, open = step and not stop }
   end
   return parts
 end
@@ -138,6 +143,15 @@ local function read_date(spec, word)
   spec.month = parts_of(month, "month")
   spec.day = parts_of(day, "day")
   spec.from_end = mark == "~"
+  for _, part in ipairs(spec.from_end and spec.day or {}) do
+    if math.max(part.start, part.open and 0 or part.stop) > 28 then
+      problem("'%s': days from the end of a month are 1 to 28", word)
+    elseif part.open and part.start <= part.step then
+      problem("'%s': no second step fits before the end of the month", word)
+    elseif part.open then -- ~07/1 goes on towards the end of the month: 7, 6 … 1
+      part.start, part.stop = (part.start - 1) % part.step + 1, part.start
+    end
+  end
 end
 
 --- "02:00", "*:0/15", "08:05:40".
@@ -191,8 +205,10 @@ local function read(source)
   if words[at] and at > 1 and words[at]:find "^%a" then
     spec.zone, at = words[at], at + 1
   end
-  if words[at] or #words == 0 then
-    problem("'%s' does not belong there: [weekdays] [date] [time] [zone]", words[at] or "")
+  if #words == 0 then
+    problem "it is empty"
+  elseif words[at] then
+    problem("'%s' does not belong there: [weekdays] [date] [time] [zone]", words[at])
   end
   return add_defaults(spec, dated, timed)
 end

@@ -3,6 +3,7 @@
 local errors = require "runtime.errors"
 local ordered = require "runtime.ordered"
 local params = require "runtime.params"
+local schedule = require "runtime.schedule"
 local text = require "runtime.text"
 local thresholds = require "runtime.thresholds"
 local units = require "runtime.units"
@@ -86,17 +87,9 @@ local function rule_tell(value)
   end
 end
 
-local function rule_schedule(value)
-  if type(value) == "string" then
-    return nil
-  elseif type(value) ~= "table" then
-    return expected("a string or a table", value)
-  end
-  for key, item in ordered.pairs(value) do
-    if type(item) ~= "string" or (type(key) == "string" and key ~= "zone") then
-      return ("'%s': expected texts and a zone"):format(tostring(key))
-    end
-  end
+local function rule_schedule(value, clock)
+  local _, problem, hint = schedule.read(value, clock)
+  return problem, hint
 end
 
 local function rule_thresholds(value)
@@ -177,7 +170,7 @@ function header.validate(raw, at, clock)
         text.suggest(tostring(field), header.fields, "fields")
       )
     end
-    local problem, hint = rule(value)
+    local problem, hint = rule(value, clock)
     if problem then
       refuse(field, ("header field '%s': %s"):format(field, problem), hint)
     end

@@ -2,8 +2,11 @@
 local author_globals = require "runtime.author.globals"
 local loader = require "runtime.loader"
 local ordered = require "runtime.ordered"
+local schedule = require "runtime.schedule"
 local text = require "runtime.text"
+local times = require "runtime.times"
 local types = require "runtime.param_types"
+local units = require "runtime.units"
 
 local function heading(host, title)
   host.term.out("\n" .. title .. "\n", "bold")
@@ -149,6 +152,34 @@ local function show_list(host, title, items)
   end
 end
 
+--- How many elapses are shown.
+local ELAPSES = 3
+
+--- When the playbook is due, as its header says; nothing starts it by itself.
+local function show_schedule(host, given)
+  local entries = given and schedule.read(given, host.clock)
+  if not entries then
+    return
+  end
+  heading(host, "Schedule")
+  local rows = {}
+  for _, entry in ipairs(entries) do
+    rows[#rows + 1] = { entry.text, entry.spec.zone and "" or entry.zone }
+  end
+  local now = host.clock.wall()
+  local due = schedule.next(entries, host.clock, now, ELAPSES)
+  for i, moment in ipairs(due) do
+    local at = times.at(host.clock, moment.zone, moment.epoch)
+    local away = moment.epoch - now
+    local rounded = units.duration_text(away > 3600 and away // 60 * 60 or math.ceil(away))
+    rows[#rows + 1] = { i == 1 and "next" or "then", at:format "%a %Y-%m-%d %H:%M:%S %Z", "  in " .. rounded }
+  end
+  if #due == 0 then
+    rows[#rows + 1] = { "next", "never" }
+  end
+  columns(host, rows)
+end
+
 ---@param services {host: table, options: table}
 ---@return integer exit code
 return function(services)
@@ -158,6 +189,7 @@ return function(services)
   show_head(host, book)
   show_params(host, book.header.params)
   show_touches(host, book.header)
+  show_schedule(host, book.header.schedule)
   show_steps(host, declared.nodes)
   local sources = book.header.sources
   show_list(host, "Sources", type(sources) == "string" and { sources } or sources)

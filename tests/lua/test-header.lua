@@ -44,6 +44,7 @@ t.test("wrong types are told in words", function()
   t.equal(refusal { title = "x", params = { team = { type = "string" } }, tell = { ["{taem}"] = "ok" } },
     "header field 'tell': '{taem}': there is no parameter 'taem'")
   t.equal(refusal { title = "x", keep_runs = {} }, "header field 'keep_runs': expected a number of runs or a duration")
+  t.equal(refusal { title = "x", schedule = "Sta 02:00" }, "header field 'schedule': 'Sta 02:00': 'Sta' is no day of the week")
   t.equal(refusal { title = "x", lock = 5 }, "header field 'lock': expected true or a name, got number")
   t.equal(refusal { title = "x", thresholds = { cpu = { abve = 1 } } }, "header field 'thresholds': 'cpu': unknown field 'abve'")
   t.equal(refusal "x", "playbook: expected a table, got string")

@@ -21,7 +21,7 @@ function zone_clock.new(now)
     return now or 1795230727
   end
   function clock.is_zone(name)
-    return name == "Etc/UTC" or name == "Europe/Madrid"
+    return name == "UTC" or name == "Etc/UTC" or name == "Europe/Madrid"
   end
   function clock.fields(seconds, zone)
     if math.abs(seconds) >= 253402300800 then -- the year 10000, as the host's
