@@ -1,10 +1,11 @@
 /* Durable runs: a folder a run, an append-only journal in it, blobs, artifacts, locks. The store
  * does not know what a record means: it numbers, stamps, chains and checks lines.
  *
- * A journal line is {"n":N,"t":"2026-11-21T03:12:07.123Z","prev":"HEX", … ,"sum":"HEX"} and a line
- * feed. `prev` is the SHA-256 of the line before without its line feed (64 zeros in the first
- * line); `sum` the first 16 digits of the SHA-256 of this line's bytes before `,"sum"`: so the last
- * line proves itself too.
+ * A journal line is {"n":N,"t":"2026-11-21T03:12:07.123Z","prev":"HEX","synced":M, … ,"sum":"HEX"}
+ * and a line feed. `prev` is the SHA-256 of the line before without its line feed (64 zeros in the
+ * first line); `synced` how many lines were known to be on disk when this one was written, which
+ * tells a tail that a power cut spoilt from damage; `sum` the first 16 digits of the SHA-256 of this
+ * line's bytes before `,"sum"`: so the last line proves itself too.
  *
  * Everything here blocks on the calling thread, on purpose: one thread does all journal I/O. */
 #ifndef OPSRUN_STORE_H
@@ -61,8 +62,8 @@ struct store_api {
   /* Where runs are kept; never fails, makes nothing. Valid until the environment changes. */
   const char *(*home)(void);
 
-  /* Ids, oldest first. Free with free_list. No home yet: none. */
-  int (*list)(char ***ids, size_t *count, struct store_error *error);
+  /* Ids that hold this text, "" for all, oldest first. Free with free_list. No home yet: none. */
+  int (*list)(const char *part, char ***ids, size_t *count, struct store_error *error);
   void (*free_list)(char **ids, size_t count);
 
   /* A new run, locked by us. "exists" when the id is taken. */
@@ -73,6 +74,15 @@ struct store_api {
   struct store_run *(*open)(const char *id, enum store_mode mode, struct store_holder *holder,
                             size_t *torn, struct store_error *error);
   void (*close)(struct store_run *run);
+
+  /* All that opening takes is written. Before, whatever meets a full disk is tried again once
+     without the ballast, 8 MiB in the home kept for that; from now on, or from the first reserve, a
+     full disk is an error. True when the ballast was released: the operator must know. Else it is
+     made if it is missing, where the file system can and four times as much is free. */
+  bool (*opened)(struct store_run *run);
+
+  /* How many lines there are, and the SHA-256 of the last one; of a run open to append. */
+  void (*tip)(const struct store_run *run, uint64_t *count, char digest[65]);
   const char *(*dir)(const struct store_run *run);
 
   /* Room for so many bytes of journal from now on, so that a full disk shows itself before an
@@ -95,6 +105,21 @@ struct store_api {
              size_t len, char **path, struct store_error *error);
   int (*get)(const struct store_run *run, const char *folder, const char *name, char **bytes,
              size_t *len, struct store_error *error);
+
+  /* Names of the files in a folder of the run; none when there is no such folder. */
+  int (*names)(const struct store_run *run, const char *folder, char ***names, size_t *count,
+               struct store_error *error);
+
+  /* When the run's folder was made, in seconds since 1970. */
+  int (*made)(const char *id, int64_t *seconds, struct store_error *error);
+
+  /* First and last line of a journal, freed by the caller, without reading what is between. "" for
+     one that is cut short, damaged or not there. The chain is not checked. */
+  int (*ends)(const char *id, char **first, char **last, struct store_error *error);
+
+  /* Deletes the run with all it holds. "locked" when somebody writes it. Killed on the way: the run
+     is there whole or not at all, and the next removal deletes what is left. */
+  int (*remove)(const char *id, struct store_holder *holder, struct store_error *error);
 
   /* A named lock beside the runs. "locked": *holder says who. */
   struct store_lock *(*lock)(const char *name, const char *note, struct store_holder *holder,

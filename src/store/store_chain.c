@@ -34,8 +34,8 @@ static void stamp(char out[40]) {
   snprintf(out + used, 40 - used, ".%03dZ", (int)(now.tv_nsec / 1000000) % 1000);
 }
 
-int store_compose(uint64_t n, const char *prev, const char *object, size_t len, char **line,
-                  size_t *line_len, char digest[65]) {
+int store_compose(uint64_t n, uint64_t synced, const char *prev, const char *object, size_t len,
+                  char **line, size_t *line_len, char digest[65]) {
   if (len < 2 || object[0] != '{' || object[len - 1] != '}' || memchr(object, '\n', len) != NULL ||
       memchr(object, '\0', len) != NULL)
     return -1;
@@ -44,8 +44,9 @@ int store_compose(uint64_t n, const char *prev, const char *object, size_t len, 
   size_t room = len + 256;
   char *out = malloc(room);
   if (out == NULL) return -1;
-  int head = snprintf(out, room, "{\"n\":%llu,\"t\":\"%s\",\"prev\":\"%s\"", (unsigned long long)n,
-                      when, n == 1 ? no_line : prev);
+  int head = snprintf(out, room, "{\"n\":%llu,\"t\":\"%s\",\"prev\":\"%s\",\"synced\":%llu",
+                      (unsigned long long)n, when, n == 1 ? no_line : prev,
+                      (unsigned long long)synced);
   size_t used = (size_t)head;
   if (len > 2) {
     out[used++] = ',';
@@ -62,8 +63,7 @@ int store_compose(uint64_t n, const char *prev, const char *object, size_t len, 
   return 0;
 }
 
-/* Does the line's own sum fit? */
-static bool sum_fits(const char *line, size_t len) {
+bool store_is_whole(const char *line, size_t len) {
   const size_t tail = sizeof sum_open - 1 + SUM_LEN + sizeof sum_close - 1;
   if (len <= tail) return false;
   const char *at = line + len - tail;
@@ -75,21 +75,53 @@ static bool sum_fits(const char *line, size_t len) {
   return memcmp(at + sizeof sum_open - 1, sum, SUM_LEN) == 0;
 }
 
+/* What the store wrote at the beginning of a line. */
+struct head {
+  uint64_t n, synced;
+  const char *time, *prev;
+};
+
+static bool take_text(const char **at, const char *end, const char *text) {
+  size_t len = strlen(text);
+  if ((size_t)(end - *at) < len || memcmp(*at, text, len) != 0) return false;
+  *at += len;
+  return true;
+}
+
+static bool take_number(const char **at, const char *end, uint64_t *number) {
+  const char *from = *at;
+  for (*number = 0; *at < end && **at >= '0' && **at <= '9' && *at - from < 18; (*at)++)
+    *number = *number * 10 + (uint64_t)(**at - '0');
+  return *at > from;
+}
+
+static bool take_bytes(const char **at, const char *end, size_t len, const char **bytes) {
+  *bytes = *at;
+  if ((size_t)(end - *at) < len) return false;
+  *at += len;
+  return true;
+}
+
+static bool read_head(const char *line, size_t len, struct head *head) {
+  const char *end = line + len;
+  return take_text(&line, end, "{\"n\":") && take_number(&line, end, &head->n) &&
+         take_text(&line, end, ",\"t\":\"") && take_bytes(&line, end, TIME_LEN, &head->time) &&
+         take_text(&line, end, "\",\"prev\":\"") &&
+         take_bytes(&line, end, DIGEST_LEN, &head->prev) &&
+         take_text(&line, end, "\",\"synced\":") && take_number(&line, end, &head->synced);
+}
+
 /* What is wrong with line n, or NULL. */
 static const char *judge(const char *line, size_t len, uint64_t n, const char *prev,
                          struct store_line *out) {
-  char head[64];
-  int head_len = snprintf(head, sizeof head, "{\"n\":%llu,\"t\":\"", (unsigned long long)n);
-  static const char prev_open[] = "\",\"prev\":\"";
-  size_t need = (size_t)head_len + TIME_LEN + sizeof prev_open - 1 + DIGEST_LEN + 1;
-  if (!sum_fits(line, len)) return "its checksum does not fit";
-  if (len < need || memcmp(line, head, (size_t)head_len) != 0) return "its number is not the next";
-  const char *time = line + head_len, *at = time + TIME_LEN;
-  if (memcmp(at, prev_open, sizeof prev_open - 1) != 0) return "its head is not as we write it";
-  at += sizeof prev_open - 1;
-  if (memcmp(at, n == 1 ? no_line : prev, DIGEST_LEN) != 0 || at[DIGEST_LEN] != '"')
+  struct head head;
+  if (!store_is_whole(line, len)) return "its checksum does not fit";
+  if (!read_head(line, len, &head)) return "its head is not as we write it";
+  if (head.n != n) return "its number is not the next";
+  if (memcmp(head.prev, n == 1 ? no_line : prev, DIGEST_LEN) != 0)
     return "it does not follow the line before it";
-  memcpy(out->time, time, TIME_LEN);
+  if (head.synced >= n) return "it calls itself older than it is";
+  memcpy(out->time, head.time, TIME_LEN);
   out->time[TIME_LEN] = '\0';
   out->text = line;
   out->len = len;
@@ -102,16 +134,20 @@ static bool has_zeros(const char *at, size_t len) {
   return memmem(at, len, zeros, sizeof zeros) != NULL;
 }
 
-/* A write that a crash cut short leaves a last line without its end, or, where the file's length
-   reached the disk before its bytes, zeros. Whatever is whole behind it speaks against that. */
-static bool is_torn(const char *at, const char *end) {
+/* A crash leaves a last line without its end or, where the file's length reached the disk before
+   its bytes, sectors of zeros in what was not synced yet, perhaps with whole lines behind them. A
+   line behind that was written after a sync of line n says that n was on disk: that is damage. */
+static bool is_torn(const char *at, const char *end, uint64_t n) {
   const char *feed = memchr(at, '\n', (size_t)(end - at));
   if (feed == NULL) return true;
   if (!has_zeros(at, (size_t)(feed - at))) return false;
   while (feed != NULL && feed + 1 < end) {
     const char *line = feed + 1;
+    struct head head;
     feed = memchr(line, '\n', (size_t)(end - line));
-    if (feed != NULL && sum_fits(line, (size_t)(feed - line))) return false;
+    if (feed != NULL && store_is_whole(line, (size_t)(feed - line)) &&
+        (!read_head(line, (size_t)(feed - line), &head) || head.synced >= n))
+      return false;
   }
   return true;
 }
@@ -151,8 +187,8 @@ int store_check(char *bytes, size_t len, const char *path, struct store_lines *l
       why = judge(at, (size_t)(feed - at), lines->count + 1, lines->last,
                   &lines->lines[lines->count]);
     if (why != NULL) {
-      if (is_torn(at, end)) break;
       uint64_t line = lines->count + 1, offset = (uint64_t)(at - bytes);
+      if (is_torn(at, end, line)) break;
       store_free_lines(lines);
       return damaged(error, path, line, offset, why);
     }

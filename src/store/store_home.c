@@ -1,5 +1,4 @@
-/* Where runs are kept, and which there are. */
-#include <dirent.h>
+/* Where runs are kept. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -114,78 +113,4 @@ bool store_is_name(const char *name, size_t cap) {
     if (c < 0x20 || c == '/' || c == 0x7F) return false;
   }
   return true;
-}
-
-struct entry {
-  char *id;
-  int64_t seconds;
-  uint32_t nanoseconds;
-};
-
-static int older(const void *one, const void *two) {
-  const struct entry *a = one, *b = two;
-  if (a->seconds != b->seconds) return a->seconds < b->seconds ? -1 : 1;
-  if (a->nanoseconds != b->nanoseconds) return a->nanoseconds < b->nanoseconds ? -1 : 1;
-  return strcmp(a->id, b->id);
-}
-
-/* When the run's folder was made. Ids hold no year, so they do not tell. */
-static void birth_of(int dir, struct entry *entry) {
-  struct statx st;
-  if (statx(dir, entry->id, AT_SYMLINK_NOFOLLOW, STATX_BTIME | STATX_MTIME, &st) != 0) return;
-  struct statx_timestamp when = (st.stx_mask & STATX_BTIME) != 0 ? st.stx_btime : st.stx_mtime;
-  entry->seconds = when.tv_sec;
-  entry->nanoseconds = when.tv_nsec;
-}
-
-static int take_entries(DIR *listing, struct entry **entries, size_t *count) {
-  size_t room = 0;
-  const struct dirent *found;
-  while ((found = readdir(listing)) != NULL) {
-    if (!store_is_name(found->d_name, STORE_ID_MAX)) continue;
-    if (found->d_type != DT_DIR && found->d_type != DT_UNKNOWN) continue;
-    if (*count == room) {
-      room = room == 0 ? 64 : room * 2;
-      struct entry *grown = realloc(*entries, room * sizeof *grown);
-      if (grown == NULL) return -1;
-      *entries = grown;
-    }
-    struct entry entry = {.id = strdup(found->d_name)};
-    if (entry.id == NULL) return -1;
-    birth_of(dirfd(listing), &entry);
-    (*entries)[(*count)++] = entry;
-  }
-  return 0;
-}
-
-int store_list(char ***ids, size_t *count, struct store_error *error) {
-  *ids = NULL;
-  *count = 0;
-  int fd = store_open_home("runs", false, error);
-  if (fd < 0) return strcmp(error->code, "missing") == 0 ? 0 : -1;
-  DIR *listing = fdopendir(fd);
-  if (listing == NULL) {
-    close(fd);
-    return store_fail_errno(error, errno, "list", store_home());
-  }
-  struct entry *entries = NULL;
-  size_t used = 0;
-  int code = take_entries(listing, &entries, &used);
-  closedir(listing);
-  char **out = code == 0 ? calloc(used + 1, sizeof *out) : NULL;
-  if (used > 0) qsort(entries, used, sizeof *entries, older);
-  for (size_t i = 0; i < used; i++) {
-    if (out != NULL) out[i] = entries[i].id;
-    else free(entries[i].id);
-  }
-  free(entries);
-  if (out == NULL) return store_fail_errno(error, ENOMEM, "list", store_home());
-  *ids = out;
-  *count = used;
-  return 0;
-}
-
-void store_free_list(char **ids, size_t count) {
-  for (size_t i = 0; i < count; i++) free(ids[i]);
-  free(ids);
 }

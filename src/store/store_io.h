@@ -49,8 +49,30 @@ mode_t store_file_mode(void);
 
 /* A name that is safe as one path component. */
 bool store_is_name(const char *name, size_t cap);
-int store_list(char ***ids, size_t *count, struct store_error *error);
+
+/* --- which there are (store_list.c); see struct store_api --- */
+int store_list(const char *part, char ***ids, size_t *count, struct store_error *error);
 void store_free_list(char **ids, size_t count);
+int store_made(const char *id, int64_t *seconds, struct store_error *error);
+
+/* Names in a directory but those with a dot in front; closes it. Returns 0 or an errno value. */
+int store_list_at(int dir, char ***names, size_t *count);
+
+/* --- looks and removal (store_ends.c, store_remove.c); see struct store_api --- */
+int store_ends(const char *id, char **first, char **last, struct store_error *error);
+int store_remove(const char *id, struct store_holder *holder, struct store_error *error);
+
+/* The journal of a run for reading: a descriptor, or -1 and errno. */
+int store_open_journal(const struct store_run *run);
+
+/* --- room to open a run on a full disk (store_ballast.c) --- */
+#define STORE_BALLAST ((int64_t)8 << 20)
+
+/* Gives its room back. False when there is none. */
+bool store_release_ballast(void);
+
+/* Makes it where it is missing and space allows; never fails, costs a look when it is there. */
+void store_make_ballast(void);
 
 /* --- locks (store_lock.c) --- */
 
@@ -65,10 +87,14 @@ int store_holder_of(const char *id, struct store_holder *holder, struct store_er
 
 /* --- lines (store_chain.c) --- */
 
-/* Composes a line with its line feed; *line is the caller's. `digest` becomes what the next line's
-   prev is. Returns 0, or -1 when out of memory or the object is no one-line JSON object. */
-int store_compose(uint64_t n, const char *prev, const char *object, size_t len, char **line,
-                  size_t *line_len, char digest[65]);
+/* Composes line n with its line feed; *line is the caller's. `synced` is how many lines are known
+   to be on disk, `digest` becomes what the next line's prev is. Returns 0, or -1 when out of memory
+   or the object is no one-line JSON object. */
+int store_compose(uint64_t n, uint64_t synced, const char *prev, const char *object, size_t len,
+                  char **line, size_t *line_len, char digest[65]);
+
+/* Does the line's own checksum fit? */
+bool store_is_whole(const char *line, size_t len);
 
 /* Takes a journal apart and checks it. Takes ownership of bytes, also on failure. */
 int store_check(char *bytes, size_t len, const char *path, struct store_lines *lines,

@@ -2,6 +2,7 @@
  * asked for without being taken, and closing another descriptor of the file does not drop them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,16 +41,18 @@ static void copy_line(char **at, char *out, size_t size) {
   snprintf(out, size, "%s", line != NULL ? line : "");
 }
 
-static void read_holder(int fd, struct store_holder *holder) {
-  memset(holder, 0, sizeof *holder);
+/* Is the process that wrote this still there? Of another machine's nobody knows. */
+static bool may_live(const struct store_holder *holder) {
+  char host[65] = "";
+  gethostname(host, sizeof host - 1);
+  return strcmp(host, holder->host) != 0 || kill(holder->pid, 0) == 0 || errno != ESRCH;
+}
+
+static bool read_once(int fd, struct store_holder *holder) {
   char text[512], pid[24];
-  ssize_t len = 0;
-  /* The holder may be between taking the lock and writing its name. */
-  for (int look = 0; look < 20 && len <= 0; look++) {
-    len = pread(fd, text, sizeof text - 1, 0);
-    if (len <= 0) nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-  }
-  if (len <= 0) return;
+  memset(holder, 0, sizeof *holder);
+  ssize_t len = pread(fd, text, sizeof text - 1, 0);
+  if (len <= 0) return false;
   text[len] = '\0';
   char *at = text;
   copy_line(&at, pid, sizeof pid);
@@ -57,6 +60,14 @@ static void read_holder(int fd, struct store_holder *holder) {
   copy_line(&at, holder->since, sizeof holder->since);
   copy_line(&at, holder->note, sizeof holder->note);
   holder->pid = (pid_t)strtol(pid, NULL, 10);
+  return holder->pid > 0 && may_live(holder);
+}
+
+/* The holder may be between taking the lock and writing its name: then the file is empty, or still
+   names one that was killed. */
+static void read_holder(int fd, struct store_holder *holder) {
+  for (int look = 0; look < 60 && !read_once(fd, holder); look++)
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 }
 
 static int refuse(const char *shown, const struct store_holder *holder, struct store_error *error) {
@@ -67,10 +78,19 @@ static int refuse(const char *shown, const struct store_holder *holder, struct s
                     holder->note[0] != '\0' ? ", run " : "", holder->note);
 }
 
+/* In the shared home the next one to hold it may be another of the group, whatever the umask says. */
+static int open_lock(int dir, const char *name) {
+  const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+  int fd = openat(dir, name, flags | O_CREAT | O_EXCL, store_file_mode());
+  if (fd < 0) return errno == EEXIST ? openat(dir, name, flags) : -1;
+  if (store_file_mode() != 0600) (void)fchmod(fd, store_file_mode());
+  return fd;
+}
+
 int store_lock_at(int dir, const char *name, const char *shown, const char *note,
                   struct store_holder *holder, struct store_error *error) {
   struct store_holder found;
-  int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, store_file_mode());
+  int fd = open_lock(dir, name);
   if (fd < 0) return store_fail_errno(error, errno, "open the lock of", shown);
   struct flock lock = whole_file(F_WRLCK);
   int code;

@@ -1,4 +1,4 @@
-/* One run's folder: journal, blobs, artifacts. */
+/* One run: its folder and its journal. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,23 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store_io.h"
+#include "store_run.h"
 
-enum { JOURNAL_CAP = 1 << 30, RESERVE_STEP = 64 << 10 };
-
-struct store_run {
-  char id[STORE_ID_MAX + 1];
-  char *dir_path;
-  char *journal_path;
-  int dir;
-  int journal; /* -1 while open for reading only, and after it broke */
-  int lock;
-  uint64_t count;
-  char last[65];
-  off_t size;
-  off_t reserved;
-  struct store_error broken; /* the first failure; code is empty while there was none */
-};
+enum { RESERVE_STEP = 64 << 10 };
 
 static void close_fd(int *fd) {
   if (*fd >= 0) close(*fd);
@@ -50,6 +36,7 @@ static struct store_run *make_run(const char *id, struct store_error *error) {
   struct store_run *run = calloc(1, sizeof *run);
   if (run == NULL) goto out_of_memory;
   run->dir = run->journal = run->lock = -1;
+  run->opening = true;
   snprintf(run->id, sizeof run->id, "%s", id);
   if (asprintf(&run->dir_path, "%s/runs/%s", store_home(), id) < 0) {
     run->dir_path = NULL;
@@ -66,16 +53,30 @@ out_of_memory:
   return NULL;
 }
 
-/* In the shared home the group writes too, whatever the umask says. */
-static int make_dir(int at, const char *name) {
-  if (mkdirat(at, name, 0700) != 0) return -1;
-  return store_file_mode() != 0600 ? fchmodat(at, name, 02770, 0) : 0;
+/* Returns 0 or an errno value. File systems without it answer EOPNOTSUPP: then nothing is promised.
+ */
+static int ensure_room(struct store_run *run, off_t until) {
+  if (until <= run->reserved) return 0;
+  off_t goal = until + RESERVE_STEP - until % RESERVE_STEP;
+  int code;
+  do code = store_calls.fallocate(run->journal, FALLOC_FL_KEEP_SIZE, run->size, goal - run->size);
+  while (code != 0 && errno == EINTR);
+  if (code != 0) return errno == EOPNOTSUPP || errno == ENOSYS ? 0 : errno;
+  run->reserved = goal;
+  return 0;
+}
+
+static bool is_full(int number) { return number == ENOSPC || number == EDQUOT; }
+
+bool store_make_way(struct store_run *run, int number) {
+  if (!is_full(number) || !run->opening || run->released) return false;
+  run->released = store_release_ballast();
+  return run->released;
 }
 
 /* Both the folder's entry and the journal's are on disk before anything is written. */
-static int make_folder(struct store_run *run, int runs, struct store_error *error) {
+static int fill_folder(struct store_run *run, int runs, struct store_error *error) {
   bool shared = store_file_mode() != 0600;
-  if (make_dir(runs, run->id) != 0) return store_fail_errno(error, errno, "make", run->dir_path);
   run->dir = openat(runs, run->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
   if (run->dir < 0) return store_fail_errno(error, errno, "open", run->dir_path);
   run->lock = store_lock_at(run->dir, "lock", run->id, run->id, NULL, error);
@@ -86,20 +87,61 @@ static int make_folder(struct store_run *run, int runs, struct store_error *erro
   if (run->journal < 0) return store_fail_errno(error, errno, "make", run->journal_path);
   if (shared && fchmod(run->journal, store_file_mode()) != 0)
     return store_fail_errno(error, errno, "share", run->journal_path);
-  if (store_calls.fsync(run->dir) != 0 || store_calls.fsync(runs) != 0)
-    return store_fail_errno(error, errno, "sync", run->dir_path);
-  return 0;
+  if (store_calls.fsync(run->dir) == 0 && store_calls.fsync(runs) == 0) return 0;
+  store_fail_errno(error, errno, "sync", run->dir_path);
+  snprintf(error->code, sizeof error->code, "io"); /* a full disk too: a sync is not tried again */
+  return -1;
+}
+
+/* A folder that was begun in vain is no run. */
+static void empty_folder(struct store_run *run, int runs) {
+  if (run->dir >= 0) {
+    unlinkat(run->dir, "journal", 0);
+    unlinkat(run->dir, "lock", 0);
+  }
+  unlinkat(runs, run->id, AT_REMOVEDIR);
+  close_fd(&run->journal);
+  close_fd(&run->lock);
+  close_fd(&run->dir);
+}
+
+static int make_folder(struct store_run *run, struct store_error *error) {
+  int runs = store_open_home("runs", true, error);
+  if (runs < 0) return -1;
+  int code = 0;
+  if (store_make_dir(runs, run->id) != 0) {
+    code = store_fail_errno(error, errno, "make", run->dir_path);
+  } else if (fill_folder(run, runs, error) != 0) {
+    empty_folder(run, runs);
+    code = -1;
+  }
+  close(runs);
+  return code;
+}
+
+/* Room for the first records, so that what the ballast was released for is not taken by others. A
+   disk that has none of it may still have enough for one record. */
+static void take_room(struct store_run *run) {
+  int number = ensure_room(run, run->size + 1);
+  if (number != 0 && store_make_way(run, number)) (void)ensure_room(run, run->size + 1);
 }
 
 static struct store_run *run_create(const char *id, struct store_error *error) {
   struct store_run *run = make_run(id, error);
   if (run == NULL) return NULL;
-  int runs = store_open_home("runs", true, error);
-  int code = runs < 0 ? -1 : make_folder(run, runs, error);
-  if (runs >= 0) close(runs);
-  if (code == 0) return run;
+  int code = make_folder(run, error);
+  if (code != 0 && strcmp(error->code, "space") == 0 && store_make_way(run, ENOSPC))
+    code = make_folder(run, error);
+  if (code == 0) {
+    take_room(run);
+    return run;
+  }
   run_close(run);
   return NULL;
+}
+
+int store_open_journal(const struct store_run *run) {
+  return openat(run->dir, "journal", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 static int run_read(const struct store_run *run, struct store_lines *lines,
@@ -107,9 +149,9 @@ static int run_read(const struct store_run *run, struct store_lines *lines,
   char *bytes = NULL;
   size_t len = 0;
   memset(lines, 0, sizeof *lines);
-  int fd = openat(run->dir, "journal", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  int fd = store_open_journal(run);
   if (fd < 0) return store_fail_errno(error, errno, "open", run->journal_path);
-  int number = store_read_all(fd, JOURNAL_CAP, &bytes, &len);
+  int number = store_read_all(fd, STORE_FILE_CAP, &bytes, &len);
   close(fd);
   if (number != 0) return store_fail_errno(error, number, "read", run->journal_path);
   return store_check(bytes, len, run->journal_path, lines, error);
@@ -132,6 +174,11 @@ static int prepare_append(struct store_run *run, struct store_holder *holder, si
   if (dropped > 0 &&
       (ftruncate(run->journal, run->size) != 0 || store_calls.fsync(run->journal) != 0))
     return store_fail_errno(error, errno, "mend", run->journal_path);
+  /* What a killed process wrote may not be on disk yet, and we go on from it. */
+  if (dropped == 0 && store_calls.fdatasync(run->journal) != 0)
+    return store_fail_errno(error, errno, "sync", run->journal_path);
+  run->synced = run->count;
+  take_room(run);
   return 0;
 }
 
@@ -145,11 +192,24 @@ static struct store_run *run_open(const char *id, enum store_mode mode, struct s
     run->dir = openat(runs, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (run->dir < 0) store_fail_errno(error, errno, "open", run->dir_path);
     else code = mode == STORE_READ ? 0 : prepare_append(run, holder, torn, error);
+    run->opening = mode == STORE_APPEND;
     close(runs);
   }
   if (code == 0) return run;
   run_close(run);
   return NULL;
+}
+
+static bool run_opened(struct store_run *run) {
+  bool released = run->released;
+  run->opening = run->released = false;
+  if (!released && run->journal >= 0) store_make_ballast();
+  return released;
+}
+
+static void run_tip(const struct store_run *run, uint64_t *count, char digest[65]) {
+  *count = run->count;
+  memcpy(digest, run->last, sizeof run->last);
 }
 
 static const char *run_dir(const struct store_run *run) { return run->dir_path; }
@@ -172,22 +232,10 @@ static int usable(struct store_run *run, struct store_error *error) {
   return 0;
 }
 
-/* Returns 0 or an errno value. File systems without it answer EOPNOTSUPP: then nothing is promised.
- */
-static int ensure_room(struct store_run *run, off_t until) {
-  if (until <= run->reserved) return 0;
-  off_t goal = until + RESERVE_STEP - until % RESERVE_STEP;
-  int code;
-  do code = store_calls.fallocate(run->journal, FALLOC_FL_KEEP_SIZE, run->size, goal - run->size);
-  while (code != 0 && errno == EINTR);
-  if (code != 0) return errno == EOPNOTSUPP || errno == ENOSYS ? 0 : errno;
-  run->reserved = goal;
-  return 0;
-}
-
 static int run_reserve(struct store_run *run, size_t bytes, struct store_error *error) {
   if (usable(run, error) != 0) return -1;
   if (bytes > STORE_LINE_MAX) bytes = STORE_LINE_MAX;
+  run->opening = false;
   int number = ensure_room(run, run->size + (off_t)bytes);
   return number == 0 ? 0 : store_fail_errno(error, number, "reserve room in", run->journal_path);
 }
@@ -204,7 +252,10 @@ static int check_there(struct store_run *run, struct store_error *error) {
 static int run_sync(struct store_run *run, struct store_error *error) {
   if (usable(run, error) != 0) return -1;
   if (check_there(run, error) != 0) return break_run(run, error);
-  if (store_calls.fdatasync(run->journal) == 0) return 0;
+  if (store_calls.fdatasync(run->journal) == 0) {
+    run->synced = run->count;
+    return 0;
+  }
   store_fail_errno(error, errno, "sync", run->journal_path);
   return break_run(run, error);
 }
@@ -215,10 +266,14 @@ static int run_append(struct store_run *run, const char *object, size_t len, boo
   char *line, digest[65];
   size_t line_len;
   if (len > STORE_LINE_MAX ||
-      store_compose(run->count + 1, run->last, object, len, &line, &line_len, digest) != 0)
+      store_compose(run->count + 1, run->synced, run->last, object, len, &line, &line_len,
+                    digest) != 0)
     return store_fail(error, "io", "a record for '%s' is no JSON object of one line and 64 MiB",
                       run->journal_path);
   int number = store_write_all(run->journal, line, line_len);
+  /* Of what was cut short nothing may stay. */
+  if (number != 0 && store_make_way(run, number) && ftruncate(run->journal, run->size) == 0)
+    number = store_write_all(run->journal, line, line_len);
   free(line);
   if (number != 0) {
     store_fail_errno(error, number, "write", run->journal_path);
@@ -230,55 +285,27 @@ static int run_append(struct store_run *run, const char *object, size_t len, boo
   return sync ? run_sync(run, error) : 0;
 }
 
-static int open_folder(const struct store_run *run, const char *folder, bool make) {
-  int fd = openat(run->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd >= 0 || errno != ENOENT || !make) return fd;
-  if (make_dir(run->dir, folder) != 0 && errno != EEXIST) return -1;
-  if (store_calls.fsync(run->dir) != 0) return -1;
-  return openat(run->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-}
-
-static int run_put(struct store_run *run, const char *folder, const char *name, const char *bytes,
-                   size_t len, char **path, struct store_error *error) {
-  if (!store_is_name(name, STORE_NAME_MAX))
-    return store_fail(error, "name", "'%s' is no file name", name);
-  int dir = open_folder(run, folder, true);
-  int number = dir < 0 ? errno : store_write_whole(dir, name, bytes, len);
-  if (dir >= 0) close(dir);
-  if (number == 0 && asprintf(path, "%s/%s/%s", run->dir_path, folder, name) < 0) number = ENOMEM;
-  if (number == 0) return 0;
-  char shown[512];
-  snprintf(shown, sizeof shown, "%s/%s/%s", run->dir_path, folder, name);
-  return store_fail_errno(error, number, "write", shown);
-}
-
-static int run_get(const struct store_run *run, const char *folder, const char *name, char **bytes,
-                   size_t *len, struct store_error *error) {
-  if (!store_is_name(name, STORE_NAME_MAX))
-    return store_fail(error, "name", "'%s' is no file name", name);
-  int dir = open_folder(run, folder, false);
-  int fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  int number = fd < 0 ? errno : store_read_all(fd, JOURNAL_CAP, bytes, len);
-  if (fd >= 0) close(fd);
-  if (dir >= 0) close(dir);
-  return number == 0 ? 0 : store_fail_errno(error, number, "read", name);
-}
-
 const struct store_api store_files = {
     .home = store_home,
     .list = store_list,
     .free_list = store_free_list,
     .create = run_create,
     .open = run_open,
+    .opened = run_opened,
     .close = run_close,
+    .tip = run_tip,
     .dir = run_dir,
     .reserve = run_reserve,
     .append = run_append,
     .sync = run_sync,
     .read = run_read,
     .free_lines = store_free_lines,
-    .put = run_put,
-    .get = run_get,
+    .put = store_put,
+    .get = store_get,
+    .names = store_names,
+    .made = store_made,
+    .ends = store_ends,
+    .remove = store_remove,
     .lock = store_lock_named,
     .unlock = store_unlock,
     .holder = store_holder_of,

@@ -391,12 +391,12 @@ static void check_race(void) {
 static void check_list(void) {
   char **ids;
   size_t count;
-  CHECK(store->list(&ids, &count, &error) == 0 && count == 7 && strcmp(ids[0], "0001-a") == 0 &&
+  CHECK(store->list("", &ids, &count, &error) == 0 && count == 7 && strcmp(ids[0], "0001-a") == 0 &&
             strcmp(ids[6], "0007-race") == 0,
         "runs are listed, oldest first");
   store->free_list(ids, count);
   setenv("OPSRUN_HOME", "/tmp/opsrun-store-not-there", 1);
-  CHECK(store->list(&ids, &count, &error) == 0 && count == 0, "no home is no runs");
+  CHECK(store->list("", &ids, &count, &error) == 0 && count == 0, "no home is no runs");
   store->free_list(ids, count);
   CHECK(access("/tmp/opsrun-store-not-there", F_OK) != 0, "and looking makes none");
   setenv("OPSRUN_HOME", home, 1);

@@ -15,7 +15,8 @@ static void make_good(void) {
   for (uint64_t n = 1; n <= LINES; n++) {
     char *line, digest[65];
     size_t len;
-    if (store_compose(n, prev, "{\"type\":\"note\",\"text\":\"x\"}", 26, &line, &len, digest) != 0)
+    if (store_compose(n, n - 1, prev,
+                      "{\"type\":\"note\",\"text\":\"x\"}", 26, &line, &len, digest) != 0)
       abort();
     memcpy(good + good_len, line, len);
     good_len += len;
