@@ -132,6 +132,43 @@ local function stdin_of(verb, given, services)
   return given, { bytes = #given, sha256 = services.sha256(given) }
 end
 
+--- Where and as whom it runs, and what becomes of its output: {host, user, tty, to}, checked.
+local function place_of(verb, opts)
+  for _, name in ipairs { "host", "user" } do
+    if opts[name] ~= nil and (type(opts[name]) ~= "string" or not opts[name]:find "^[%w_][^%c%s]*$") then
+      misuse(verb, ("%s: expected a name"):format(name))
+    end
+  end
+  if opts.tty ~= nil and type(opts.tty) ~= "boolean" then
+    misuse(verb, "tty: expected true or false, got " .. type(opts.tty))
+  elseif opts.tty and opts.stdin ~= nil then
+    misuse(verb, "tty and stdin do not go together: a terminal shows and changes what is typed")
+  elseif opts.tty and verb == "read" and not opts.host then
+    misuse(verb, "tty: the jail that proves a read has no terminal")
+  end
+  if opts.to ~= nil and (type(opts.to) ~= "string" or not opts.to:find "^[%w][%w%._-]*$" or #opts.to > 120) then
+    misuse(verb, "to: expected the name of an artifact: letters, digits, dot, dash, underscore")
+  end
+  return { host = opts.host, user = opts.user, tty = opts.tty or nil, to = opts.to }
+end
+
+--- A terminal on another host cannot be fed, so nothing secret gets there but by words: refused.
+local function refuse_secret_for_terminal(verb, place, env, services)
+  for name, value in pairs(place.host and place.tty and env or {}) do
+    if services.is_secret(value) then
+      error(errors.refused {
+        message = ("shell.%s: env '%s' is a secret: with tty = true it would be a word on the host's command line"):format(verb, name),
+        hint = "leave out tty",
+      }, 0)
+    end
+  end
+end
+
+--- Who runs it stands in front: what is done, then where.
+local function placed(line, place)
+  return (place.host and place.host .. ": " or "") .. line .. (place.user and (" (as %s)"):format(place.user) or "")
+end
+
 local function summary_of(argv, text)
   local whole = text or command.join(argv)
   local line = whole:match "^%s*([^\n]*)"
@@ -146,13 +183,18 @@ end
 ---@class opsrun.Command
 ---@field argv string[]
 ---@field script string?   the text for bash
----@field summary string
+---@field line string      the command in one line, shortened
+---@field summary string   the same with where and as whom
 ---@field codes table<integer, boolean>
 ---@field env table?       values may be secrets
 ---@field stdin any        string or secret
 ---@field cwd string?
 ---@field timeout number?  seconds
 ---@field net boolean
+---@field host string?     a host of the environment; nil: this machine
+---@field user string?     as whom
+---@field tty boolean?     it gets a terminal
+---@field to string?       the artifact that its stdout becomes
 
 --- Checks a call and builds the command and, for digest and journal, its description.
 ---@param verb "read"|"run"
@@ -171,10 +213,21 @@ function command.build(verb, args, services)
   if opts.net ~= nil and type(opts.net) ~= "boolean" then
     misuse(verb, "net: expected true or false, got " .. type(opts.net))
   end
+  local place = place_of(verb, opts)
+  refuse_secret_for_terminal(verb, place, env, services)
+  if place.host and opts.net then
+    misuse(verb, "net is for commands on this machine: one on another host is declared or refused as a whole")
+  end
+  local line = summary_of(argv, script)
   local built = {
     argv = argv,
     script = script,
-    summary = summary_of(argv, script),
+    line = line,
+    summary = placed(line, place),
+    host = place.host,
+    user = place.user,
+    tty = place.tty,
+    artifact = place.to,
     codes = codes,
     env = env,
     stdin = stdin,
@@ -189,6 +242,10 @@ function command.build(verb, args, services)
     stdin = stdin_shown,
     cwd = opts.cwd,
     net = opts.net or nil,
+    host = place.host,
+    user = place.user,
+    tty = place.tty,
+    to = place.to,
   }
   return built, body
 end

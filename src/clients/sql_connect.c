@@ -23,6 +23,7 @@ struct attempt {
 struct connect_op {
   struct op op;
   struct sql_conn *conn;
+  struct ssl_st *tls; /* of the present attempt, or NULL */
   PQconninfoOption *given;
   char *application_name, *database;
   char options[512];
@@ -141,6 +142,7 @@ static void connect_destroy(struct op *op) {
   struct connect_op *self = (struct connect_op *)op;
   if (self->resolver != NULL) self->resolver->data = NULL; /* frees itself in its callback */
   if (self->given != NULL) PQconninfoFree(self->given);
+  sql_tls_drop(&self->tls);
   conn_release(self->conn);
   free(self->application_name);
   free(self->database);
@@ -167,6 +169,8 @@ static void explain(struct connect_op *self, const char *raw) {
     code = "refused";
   } else if (strstr(raw, "SSL") != NULL || strstr(raw, "certificate") != NULL) {
     code = "tls";
+    if (strstr(raw, "certificate verify failed") != NULL && sql_tls_verdict(self->tls) != NULL)
+      text = sql_tls_verdict(self->tls);
   } else if (strstr(raw, "no password supplied") != NULL) {
     code = "28P01";
   }
@@ -177,10 +181,31 @@ static void explain(struct connect_op *self, const char *raw) {
 
 static void on_connecting(struct sql_conn *conn);
 
+static const char *protection(const struct connect_op *self) {
+  const char *mode = given(self->given, "sslmode");
+  if (mode != NULL) return mode;
+  return is_loopback(&self->attempts[self->at]) ? "prefer" : "verify-full";
+}
+
+/* The handshake is over and nothing was sent: libpq takes the subject's common name for the host's
+   where there is no other, which no other client has done for years. */
+static bool is_nameless(const struct connect_op *self) {
+  return self->tls != NULL && PQstatus(self->conn->pg) == CONNECTION_MADE &&
+         PQsslInUse(self->conn->pg) &&
+         strcmp(protection(self), "verify-full") == 0 && !sql_tls_names_a_host(self->tls);
+}
+
 static void step(struct connect_op *self) {
   struct sql_conn *conn = self->conn;
   conn_unwatch(conn);
-  switch (PQconnectPoll(conn->pg)) {
+  PostgresPollingStatusType state = sql_tls_poll(conn->pg, &self->tls);
+  if (state == PGRES_POLLING_WRITING && is_nameless(self)) {
+    note_failure(self, "tls", "its certificate names no host (it has no subjectAltName)");
+    conn_break(conn);
+    try_next(self);
+    return;
+  }
+  switch (state) {
     case PGRES_POLLING_OK:
       conn->event_data = NULL;
       if (PQsetnonblocking(conn->pg, 1) == 0) op_finish(&self->op);
@@ -264,11 +289,8 @@ bool connect_environment(const char *url, const char *database, sql_variable eac
 /* A remote server proves who it is unless the url says otherwise; loopback and socket directories
    are taken as they come. */
 static void add_protection(struct connect_op *self, struct params *params) {
-  const char *mode = given(self->given, "sslmode");
-  if (mode == NULL) {
-    mode = is_loopback(&self->attempts[self->at]) ? "prefer" : "verify-full";
-    add(params, "sslmode", mode);
-  }
+  const char *mode = protection(self);
+  if (given(self->given, "sslmode") == NULL) add(params, "sslmode", mode);
   if (strncmp(mode, "verify-", 7) == 0 && given(self->given, "sslrootcert") == NULL &&
       access(SYSTEM_CERTIFICATES, R_OK) == 0)
     add(params, "sslrootcert", SYSTEM_CERTIFICATES);
@@ -294,6 +316,7 @@ static bool start_attempt(struct connect_op *self) {
   params.keys[params.count] = NULL;
   params.values[params.count] = NULL;
   self->conn->broken = false;
+  sql_tls_drop(&self->tls);
   self->conn->pg = PQconnectStartParams(params.keys, params.values, 0);
   if (self->conn->pg == NULL) return false;
   PQsetNoticeReceiver(self->conn->pg, ignore_notice, NULL); /* libpq would print to stderr */

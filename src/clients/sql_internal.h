@@ -8,6 +8,7 @@
 #include "sql.h"
 
 struct sql_run;
+struct ssl_st;
 
 struct sql_conn {
   PGconn *pg;
@@ -36,6 +37,15 @@ bool connect_environment(const char *url, const char *database, sql_variable eac
 struct op *connect_start(const struct sql_target *target, uint64_t timeout_ms);
 struct sql_conn *connect_take(struct op *op);
 void connect_forget_environment(void);
+
+/* sql_tls.c: a session's TLS, kept beyond what libpq throws away with a failed connection.
+   poll: PQconnectPoll; a TLS session that it makes is put in *held, in place of an earlier one.
+   verdict: why the certificate is not trusted, or NULL; names_a_host: has it a subjectAltName that
+   is a host's? */
+PostgresPollingStatusType sql_tls_poll(PGconn *pg, struct ssl_st **held);
+void sql_tls_drop(struct ssl_st **held);
+const char *sql_tls_verdict(const struct ssl_st *held);
+bool sql_tls_names_a_host(const struct ssl_st *held);
 
 /* sql_run.c */
 struct op *run_start(struct sql_conn *conn, struct sql_item *items, size_t count,

@@ -42,6 +42,8 @@ static void claim_bad_peers(void) {
   claim_refused("no_san", "its certificate names no host (it has no subjectAltName)");
   claim_refused("unknown_ca", "its certificate is signed by an authority that is not trusted");
   claim_refused("bad_chain", "its certificate is signed by one that may not sign");
+  claim_refused("cut_chain", "its certificate is signed by an authority that is not trusted");
+  claim_refused("weak_key", "its certificate's key or signature is too weak");
   claim_refused("tls10", "over TLS: ");
   claim_refused("tls11", "over TLS: ");
 }
@@ -50,7 +52,8 @@ static void claim_bad_peers(void) {
 static void claim_peers_do_speak(void) {
   static const char *const names[] = {"expired.speaks", "not_yet.speaks",    "self_signed.speaks",
                                       "no_san.speaks",  "wrong_host.speaks", "unknown_ca.speaks",
-                                      "tls10.speaks",   "tls11.speaks",      "bad_chain.speaks"};
+                                      "tls10.speaks",   "tls11.speaks",      "bad_chain.speaks",
+                                      "cut_chain.speaks", "weak_key.speaks"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     CHECK(strcmp(fact(names[i]), "yes") == 0, names[i]);
 }

@@ -7,14 +7,10 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ROOT, LabTest, main  # noqa: E402
-import tls_peers  # noqa: E402
-sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
-import smtp_server  # noqa: E402
+from harness import LabTest, main  # noqa: E402
 
 ENVIRONMENT = """return {
   label = "trial",
@@ -174,50 +170,6 @@ class Mail(Notify):
             for name in names:
                 with open(os.path.join(place, name), encoding="utf-8", errors="replace") as file:
                     self.assertNotIn(password, file.read(), name)
-
-
-class Peers(Notify):
-    """Mail servers nobody may trust get neither a login nor a mail."""
-
-    def peer(self, kind, context):
-        said = []
-
-        class Handler(smtp_server.Session):
-            config = {"user": "opsrun", "password": self.lab.env["SMTP_PASSWORD"]}
-            kept = os.path.join(self.room, "mails.jsonl")
-
-            def line(self):
-                said.append(super().line())
-                return said[-1]
-
-        Handler.context = context
-        server = smtp_server.Server(kind, Handler)
-        server.handle_error = lambda *_: None
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return server.server_address[1], said
-
-    def test_bad_peers_are_refused_before_a_login(self):
-        room = tempfile.mkdtemp(prefix="opsrun-peers-")
-        self.addCleanup(shutil.rmtree, room, ignore_errors=True)
-        contexts, authority = tls_peers.contexts(room)
-        refused = 0
-        for name, context in contexts.items():
-            for kind, scheme in (("starttls", "smtp"), ("smtps", "smtps")):
-                port, said = self.peer(kind, context)
-                self.environment(url=f'"{scheme}://localhost:{port}"', ca=json.dumps(authority))
-                done = self.play('notify "mail" "hello"')
-                talk = [line.split(" ")[0] for line in said]
-                if name == "good":
-                    self.expect(done, code=0)
-                    self.assertIn("AUTH", talk)
-                else:
-                    self.expect(done, code=1, text=["cannot trust 'localhost:|over TLS"])
-                    self.assertFalse({"AUTH", "MAIL", "DATA"} & set(talk), (name, kind, talk))
-                    refused += 1
-        print(f"{refused} bad peers refused")
-        self.assertEqual(refused, 2 * 9)
 
 
 class PagerDuty(Notify):

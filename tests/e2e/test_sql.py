@@ -3,16 +3,13 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import OPSRUN, ROOT, LabTest, main, wait_until  # noqa: E402
-import tls_peers  # noqa: E402
 
 HEADER = 'playbook { title = "SQL", uses = { shell = { "bash", "pg_dump", "psql" }, notify = { "team" } } }\n'
 
@@ -179,57 +176,6 @@ class Databases(Sql):
           show(sql.format("%I", p))
         """)
         self.expect(done, code=1, out=[r"\b2\b"], text=[r"trial\.lua:5", "expected a name, got table"])
-
-
-class Peers(Sql):
-    """Servers nobody may trust learn neither user nor password."""
-
-    def peer(self, context):
-        """Speaks PostgreSQL's first words, then TLS; keeps what came behind the handshake."""
-        came = []
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listener.close)
-
-        def serve():
-            while True:
-                try:
-                    link, _ = listener.accept()
-                except OSError:
-                    return
-                try:
-                    link.settimeout(10)
-                    if link.recv(8)[4:] == b"\x04\xd2\x16\x2f":      # SSLRequest
-                        link.sendall(b"S")
-                        link = context.wrap_socket(link, server_side=True)
-                    came.append(link.recv(1024))
-                except OSError:
-                    pass
-                finally:
-                    link.close()
-
-        threading.Thread(target=serve, daemon=True).start()
-        return listener.getsockname()[1], came
-
-    def test_bad_peers_are_refused_before_a_login(self):
-        contexts, authority = tls_peers.contexts(self.room)
-        os.mkdir(os.path.join(self.room, "environments"))
-        path, refused = self.write('show(sql "db":value "SELECT 1")'), 0
-        for name, context in contexts.items():
-            if name == "no_san":
-                continue      # libpq takes the common name where there is no other, as it always did
-            port, came = self.peer(context)
-            with open(os.path.join(self.room, "environments", "peers.lua"), "w", encoding="utf-8") as file:
-                file.write('return { sql = { db = { url = secret.env "TRIAL_URL" } } }')
-            done = self.opsrun("play", path, "--config", self.room, "-e", "peers", env={
-                "TRIAL_URL": f"postgres://ops:a-long-password@localhost:{port}/app?sslmode=verify-full&sslrootcert={authority}"})
-            if name == "good":
-                self.assertIn(b"user\0ops", came[0])
-            else:
-                self.expect(done, code=1, text=["cannot connect to 'db'", "SSL|certificate"])
-                self.assertEqual(b"".join(came), b"", name)
-                refused += 1
-        print(f"{refused} bad peers refused")
-        self.assertEqual(refused, 8)
 
 
 class Streams(Sql):

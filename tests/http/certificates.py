@@ -4,7 +4,9 @@ make(directory) -> {name: (certificate chain file, key file)}, and the trusted a
 """
 
 import os
+import ssl
 import subprocess
+import warnings
 
 CONFIG = """
 [ca]
@@ -45,7 +47,11 @@ PEERS = {
     "no_san": ("localhost", "unnamed", "authority", ALWAYS),
     "unknown_ca": ("localhost", "named", "stranger", ALWAYS),
     "bad_chain": ("localhost", "named", "middle", ALWAYS),
+    "cut_chain": ("localhost", "named", "branch", ALWAYS),
+    "weak_key": ("localhost", "named", "authority", ALWAYS),
 }
+# Peers with the good certificate and nothing newer than this.
+OLD = {"tls10": ssl.TLSVersion.TLSv1, "tls11": ssl.TLSVersion.TLSv1_1}
 
 
 def openssl(directory, *words):
@@ -54,6 +60,9 @@ def openssl(directory, *words):
 
 
 def new_key(directory, name):
+    if name == "weak_key":
+        openssl(directory, "genrsa", "-out", f"{name}.key", "1024")
+        return
     openssl(directory, "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", f"{name}.key")
 
 
@@ -82,6 +91,8 @@ def make(directory):
     new_root(directory, "self_signed", "named")
     # An end certificate that signs others: trusted authority, but it may not.
     sign(directory, "middle", "middle.test", "no_authority", "authority", ALWAYS)
+    # One that may sign: fine, if only its certificate were sent along.
+    sign(directory, "branch", "branch.test", "authority", "authority", ALWAYS)
     pairs = {"self_signed": "self_signed"}
     for name, (common_name, extensions, issuer, dates) in PEERS.items():
         sign(directory, name, common_name, extensions, issuer, dates)
@@ -92,3 +103,19 @@ def make(directory):
     files = {name: (os.path.join(directory, f"{name}.pem"), os.path.join(directory, f"{name}.key"))
              for name in pairs}
     return files, os.path.join(directory, "authority.pem")
+
+
+def contexts(files):
+    """{name: the server's side of it}, of what make() made and of OLD."""
+    made = {}
+    for name in [*files, *OLD]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if name in OLD or name == "weak_key":
+            context.set_ciphers("ALL:@SECLEVEL=0")
+        if name in OLD:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")      # that they are old is the point
+                context.minimum_version = context.maximum_version = OLD[name]
+        context.load_cert_chain(*files["good" if name in OLD else name])
+        made[name] = context
+    return made

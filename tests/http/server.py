@@ -204,15 +204,6 @@ ROUTES = {
 }
 
 
-def tls_context(files, version=None):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    if version is not None:
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        context.minimum_version = context.maximum_version = version
-    context.load_cert_chain(*files)
-    return context
-
-
 async def speaks(port):
     """Can a client that checks nothing shake hands there?"""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -227,9 +218,7 @@ async def speaks(port):
 async def main(directory):
     ports = {}
     files, ca = certificates.make(directory)
-    contexts = {name: tls_context(pair) for name, pair in files.items()}
-    contexts["tls10"] = tls_context(files["good"], ssl.TLSVersion.TLSv1)
-    contexts["tls11"] = tls_context(files["good"], ssl.TLSVersion.TLSv1_1)
+    contexts = certificates.contexts(files)
     for name in ("plain", "other", *contexts):
         peer = Peer(ports)
         server = await asyncio.start_server(peer.serve, "127.0.0.1", 0, backlog=1024,
