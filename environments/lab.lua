@@ -20,6 +20,7 @@ return {
     report = { { email = "report@lab.example" } },
     oncall = { { pagerduty = secret.env "PAGERDUTY_KEY", url = env "PAGERDUTY_URL" }, { email = "oncall@lab.example" } },
   },
+  hosts    = { web = { "web1", "web2", config = env "SSH_CONFIG", reads = { "cat", "date" } } },
   logs     = { app = { paths = { env "APP_LOG" }, format = "json" } },
   params   = {
     ["daily/health-check"] = {

@@ -2,6 +2,7 @@
 --- they are needed. A secret that is not set is no error until a connection that needs it is opened.
 local errors = require "runtime.errors"
 local files = require "runtime.environment_files"
+local host_settings = require "runtime.host_settings"
 local ordered = require "runtime.ordered"
 local secrets = require "runtime.environment_secrets"
 local text = require "runtime.text"
@@ -12,7 +13,6 @@ local sections = {
   sql = { "connect_timeout", "lock_timeout", "statement_timeout", "trusted_functions", "trusted_statements", "url" },
   redis = { "ca", "connect_timeout", "password", "timeout", "trusted_commands", "url", "user" },
   http = { "base", "basic", "bearer", "ca", "connect_timeout", "headers", "reads", "timeout" },
-  hosts = {},
   logs = {},
   services = {},
   notify = {},
@@ -92,6 +92,8 @@ local function validate(path, raw)
   expect(path, "timezone", raw.timezone, "string")
   expect(path, "params", raw.params, "table")
   expect(path, "smtp", raw.smtp, "table")
+  expect(path, "hosts", raw.hosts, "table")
+  host_settings.read(raw.hosts, path)
   refuse_unknown(path, "field of smtp", raw.smtp or {}, smtp_fields)
   for section, known in ordered.pairs(sections) do
     expect(path, section, raw[section], "table")
@@ -141,7 +143,7 @@ local function build(host, name, path, raw, can_ask)
     timezone = raw.timezone or "Etc/UTC",
     services = raw.services or {},
   }
-  local resolved, read = {}, secrets.reader(host, can_ask)
+  local resolved, read, known_hosts = {}, secrets.reader(host, can_ask), nil
 
   --- The names of a kind's connections, sorted.
   function self.names(kind)
@@ -150,10 +152,10 @@ local function build(host, name, path, raw, can_ask)
 
   --- Raises a precondition error when there is no such connection.
   function self.has(kind, wanted)
-    if raw[kind] and raw[kind][wanted] ~= nil then
+    if raw[kind] and raw[kind][wanted] ~= nil or kind == "hosts" and host_settings.members(self.hosts(), wanted) then
       return true
     end
-    local known = self.names(kind)
+    local known = kind == "hosts" and host_settings.names(self.hosts()) or self.names(kind)
     local near = text.nearest(tostring(wanted), known)
     error(errors.precondition {
       message = ("environment '%s' has no %s connection '%s'"):format(name, kind, tostring(wanted)),
@@ -162,6 +164,26 @@ local function build(host, name, path, raw, can_ask)
         or ("its file says of %s nothing: %s"):format(kind, path),
     }, 0)
   end
+  --- The hosts and their groups, see runtime/host_settings.lua; settings of the process read.
+  function self.hosts()
+    known_hosts = known_hosts or host_settings.read(resolve(host, read, raw.hosts or {}, "hosts"), path)
+    return known_hosts
+  end
+
+  --- The settings of one host, by its name or that of a group that holds no other. Raises a precondition error.
+  function self.find_host(wanted)
+    self.has("hosts", wanted)
+    local hosts = self.hosts()
+    local members = host_settings.members(hosts, wanted)
+    if #members > 1 then
+      error(errors.precondition {
+        message = ("'%s' is a group of %d hosts: %s"):format(wanted, #members, table.concat(members, ", ")),
+        hint = ("name one, or do it on each: each(hosts \"%s\", function(host) … end)"):format(wanted),
+      }, 0)
+    end
+    return hosts.hosts[members[1]]
+  end
+
 
   --- The configuration of a connection, its secrets read.
   function self.connection(kind, wanted)

@@ -7,6 +7,7 @@ local engine = require "runtime.engine"
 local faces = require "runtime.faces"
 local flow = require "runtime.author.flow"
 local hold = require "runtime.author.hold"
+local hosts = require "runtime.author.hosts"
 local stack = require "runtime.stack"
 
 ---@param host table
@@ -23,6 +24,7 @@ return function(host)
   add(flow.build(host))
   add(stack.build(host, globals))
   add(hold.build(host))
+  add(hosts.build(host))
   add(choose.build(host))
   add(call.build { host = host })
   return globals, declared

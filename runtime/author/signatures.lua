@@ -149,6 +149,15 @@ return {
     },
   },
   {
+    name = "hosts",
+    room = "course",
+    form = "hosts(name) -> names",
+    params = { { "name", "string" } },
+    returns = "string[]",
+    help = "the hosts behind a name of the environment, for each(hosts \"web\", fn) and shell.run(…, {host = name})",
+    errors = "not in the environment: ends the run (4)",
+  },
+  {
     name = "choose",
     room = "course",
     form = "choose(text, {{id, label, fn}, …}, [opts]) -> what fn returned",

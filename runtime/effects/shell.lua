@@ -1,5 +1,5 @@
 --- Commands: shell.read runs in a jail that takes away the means to act; shell.run changes.
-local options = { "codes", "env", "stdin", "cwd" }
+local options = { "codes", "env", "stdin", "cwd", "host", "user", "tty", "to" }
 
 local function row(class, verb, more, help)
   local list = { table.unpack(options) }

@@ -60,6 +60,7 @@ const char *process_build_argv(struct process_launch *launch,
   process_words_add(&list, "run");
   if (request->jail == NULL && request->cwd != NULL) add_option(&list, "--cwd", request->cwd);
   if (request->jail != NULL) process_words_add(&list, "--jail");
+  if (request->tty) process_words_add(&list, "--tty");
   process_words_add(&list, "--");
   const char *problem = NULL;
   if (request->jail != NULL) {

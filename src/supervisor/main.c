@@ -1,5 +1,5 @@
 /* opsrun-supervisor: started by opsrun, once for each command. Two modes:
- *   run [--cwd DIR] [--jail] -- COMMAND…       supervises a command
+ *   run [--cwd DIR] [--jail] [--tty] -- COMMAND…       supervises a command
  *   inside [--cwd DIR] [--net] [--writable DIR]… (--probe | -- COMMAND…)   last step in the jail */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct arguments {
   struct inside_options inside;
   char *writable[WRITABLE_MAX + 1];
   size_t writable_count;
-  bool jail, probe;
+  bool jail, probe, tty;
   char **command;
 };
 
@@ -36,6 +36,7 @@ static void parse(char **argv, struct arguments *out) {
       return;
     }
     if (strcmp(*argv, "--jail") == 0) out->jail = true;
+    else if (strcmp(*argv, "--tty") == 0) out->tty = true;
     else if (strcmp(*argv, "--net") == 0) out->inside.net = true;
     else if (strcmp(*argv, "--probe") == 0) out->probe = true;
     else if (argv[1] != NULL && strcmp(*argv, "--cwd") == 0) out->inside.cwd = *++argv;
@@ -52,7 +53,7 @@ int main(int argc, char **argv) {
   parse(argv + 2, &args);
   bool has_command = args.command != NULL && args.command[0] != NULL;
   if (strcmp(argv[1], "run") == 0 && has_command)
-    supervise(args.command, args.inside.cwd, args.jail);
+    supervise(args.command, args.inside.cwd, args.jail, args.tty);
   if (strcmp(argv[1], "inside") == 0 && args.probe) inside_probe(&args.inside);
   if (strcmp(argv[1], "inside") == 0 && has_command) inside_run(&args.inside, args.command);
   usage();

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -70,10 +71,12 @@ static void reset_signals(void) {
 
 /* The write end of the status pipe is at SUPERVISOR_STATUS_FD: closed by a successful exec, or
    handed on into the jail. Everything from 3 up but that (and the filter) is closed. */
-static _Noreturn void become_command(char **argv, const char *cwd, bool jailed, int parent) {
+static _Noreturn void become_command(char **argv, const char *cwd, bool jailed, bool tty,
+                                     int parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127); /* it died before that */
   setsid();
+  if (tty) ioctl(STDIN_FILENO, TIOCSCTTY, 0);
   umask(077);
   reset_signals();
   if (cwd != NULL && !jailed && chdir(cwd) != 0)
@@ -274,7 +277,7 @@ static bool make_status_pipe(int ends[2]) {
   return fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
-_Noreturn void supervise(char **argv, const char *cwd, bool jailed) {
+_Noreturn void supervise(char **argv, const char *cwd, bool jailed, bool tty) {
   struct supervision s = {.control = SUPERVISOR_CONTROL_FD, .status = -1, .jailed = jailed,
                           .deadline = -1};
   int ends[2] = {-1, -1};
@@ -285,7 +288,7 @@ _Noreturn void supervise(char **argv, const char *cwd, bool jailed) {
   if (s.signals >= 0) s.signals = move_up(s.signals);
   bool ready = s.signals >= 0 && make_status_pipe(ends);
   s.child = ready ? fork() : -1;
-  if (s.child == 0) become_command(argv, cwd, jailed, self);
+  if (s.child == 0) become_command(argv, cwd, jailed, tty, self);
   if (s.child < 0) {
     tell_refused(&s, SUPERVISOR_STAGE_FORK, errno);
     _exit(1);

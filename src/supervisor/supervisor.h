@@ -8,8 +8,9 @@
 
 /* Runs `argv` under supervision until no descendant is left. `cwd` may be NULL. With `jailed` the
    command is bubblewrap: SUPERVISOR_SECCOMP_FD and SUPERVISOR_STATUS_FD are handed on to it and
-   `inside_run` reports through the latter. Does not return. */
-_Noreturn void supervise(char **argv, const char *cwd, bool jailed);
+   `inside_run` reports through the latter. With `tty` its stdin, a terminal, becomes the one that
+   controls it. Does not return. */
+_Noreturn void supervise(char **argv, const char *cwd, bool jailed, bool tty);
 
 struct inside_options {
   const char *cwd;      /* NULL: stay */

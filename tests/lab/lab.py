@@ -20,6 +20,7 @@ import backups
 import database
 import pq
 import s3_peer
+import ssh_peer
 import scenarios
 from processes import Processes, write_private
 
@@ -211,6 +212,7 @@ def up(lab):
         facts |= start_app(lab, template)
         facts["mail"] = start_mail(lab)
         facts["s3"] = start_s3(lab)
+        facts["ssh"] = ssh_peer.start(lab, on_free_port)
         for name in ("ca.pem", "ca.key", "san.cnf"):      # the key: scenarios make more certificates
             shutil.copy(os.path.join(template, name), lab.path(name))
         write_scripts(lab)
@@ -249,7 +251,7 @@ def environment(lab):
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
         pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"
-    return pairs | s3_peer.environment(lab)
+    return pairs | s3_peer.environment(lab) | ssh_peer.environment(lab)
 
 
 def print_environment(lab):
@@ -267,6 +269,7 @@ def status(lab):
              "redis-tls": f"127.0.0.1:{facts.get('redis_tls')}",
              "app": f"http {facts.get('http')}, https {facts.get('https')}",
              "s3": f"127.0.0.1:{facts.get('s3')}",
+             **{f"ssh-{n}": f"127.0.0.1:{p}" for n, p in (facts.get("ssh") or {}).items()},
              "mail": ", ".join(f"{k} {p}" for k, p in facts.get("mail", {}).items())}
     for name in lab.processes.names():
         state = f"pid {lab.processes.pid(name)}" if lab.processes.is_running(name) else "gone"

@@ -103,7 +103,12 @@ end
 
 -- Adapters and the helpers that are part of them.
 local function is_adapter(path)
-  return under "runtime/primitives/"(path) or under "runtime/sql/"(path) or under "runtime/http/"(path) or under "runtime/redis/"(path)
+  for _, room in ipairs { "primitives", "sql", "http", "redis", "shell", "service" } do
+    if under("runtime/" .. room .. "/")(path) then
+      return true
+    end
+  end
+  return false
 end
 
 claim("the host's clients are used by adapters only (doctor connects once; secret.command asks who keeps secrets)", function(say)
