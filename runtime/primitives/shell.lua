@@ -1,32 +1,16 @@
 --- The shell adapter. shell.read runs in the jail, which proves that the command can only look; where
---- this machine has no jail a dry run refuses it, and a live run runs it and says so. shell.run is a
---- change. What is not proved (a change, a read with net) must be in uses.shell by its first words.
+--- this machine has no jail a dry run refuses it, and a live run runs it and says so. On another host a
+--- read must be declared. shell.run is a change. What is not proved (a change, a read with net or on another
+--- host) must be in uses.shell by its first words.
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local report = require "runtime.report"
 local command = require "runtime.shell.command"
+local execute = require "runtime.shell.execute"
+local reads = require "runtime.shell.reads"
 local result = require "runtime.shell.result"
+local ssh = require "runtime.shell.ssh"
 local text = require "runtime.text"
-
---- Lines of stderr that a failure shows.
-local hint_lines = 5
-local default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-local signal_names = {
-  [1] = "HUP", [2] = "INT", [3] = "QUIT", [4] = "ILL", [6] = "ABRT", [7] = "BUS", [8] = "FPE",
-  [9] = "KILL", [11] = "SEGV", [13] = "PIPE", [14] = "ALRM", [15] = "TERM", [31] = "SYS",
-}
-
---- The last lines of a text that say something, in one, or nil.
-local function last_lines(output, count)
-  local lines = {}
-  for line in output:gmatch "[^\r\n]+" do
-    if line:find "%S" then
-      lines[#lines + 1] = line
-    end
-  end
-  return #lines > 0 and "it said: " .. table.concat(lines, "; ", math.max(1, #lines - count + 1)) or nil
-end
 
 ---@param services {host: table, environment: table, run: table, options: table?}
 return function(services)
@@ -42,51 +26,47 @@ return function(services)
     sha256 = host.digest.sha256,
   }
 
+  --- What cannot be a read at all: nobody vouches for it.
+  local function refuse_read(request, message, hint)
+    error(errors.refused {
+      message = ("'%s' cannot be proved to be a read: %s"):format(request.summary, message),
+      code = "unproved",
+      hint = hint,
+    }, 0)
+  end
+
+  local function check_read(request)
+    if request.host then
+      local settings = services.environment.find_host(request.host)
+      if not reads.is_declared(request, settings.reads) then
+        refuse_read(request, ("it runs on another host, and the environment does not declare it for '%s'"):format(request.host),
+          ("the environment may vouch for it: reads = { \"%s\" } at the host; else it is a shell.run"):format(
+            request.script and "…" or command.join { request.argv[1], request.argv[2] }))
+      end
+    elseif request.user then
+      refuse_read(request, "the jail takes away the right to become another user", "as shell.run it is a change")
+    end
+  end
+
   function adapter.describe(verb, args)
     local request, body = command.build(verb, args, for_build)
+    if request.host and verb == "run" then
+      services.environment.find_host(request.host)
+    elseif verb == "read" then
+      check_read(request)
+    end
     body.argv = host.json.array(body.argv)
+    local unjailed = request.net or request.host ~= nil
     return {
-      target = request.argv[1],
+      target = request.host or request.argv[1],
       summary = request.summary,
-      declared = request.net or nil,
-      uses = (verb == "run" or request.net) and { "shell", request.argv } or nil,
+      within = request.timeout,
+      declared = verb == "read" and unjailed or nil,
+      uses = (verb == "run" or unjailed) and { "shell", request.argv } or nil,
       body = body,
       request = request,
       opts = args.opts,
     }
-  end
-
-  local function path_of(request)
-    local given = request.env and request.env.PATH
-    return type(given) == "string" and given or host.system.env "PATH" or default_path
-  end
-
-  local function raise_not_found(request, path)
-    error(errors.effect {
-      message = ("cannot run '%s': command not found"):format(request.argv[1]),
-      code = "command not found",
-      outcome = "not sent",
-      hint = not request.argv[1]:find("/", 1, true) and ("looked in " .. path) or nil,
-    }, 0)
-  end
-
-  --- A name with a slash is relative to the command's own directory, which only it can judge.
-  local function check_command(request)
-    local name, path = request.argv[1], path_of(request)
-    if name:find("/", 1, true) and name:sub(1, 1) ~= "/" and request.cwd then
-      return
-    end
-    if not host.process.find(name, path) then
-      raise_not_found(request, path)
-    end
-  end
-
-  local function refuse_unproved(request)
-    error(errors.refused {
-      message = ("'%s' cannot be proved to be a read: %s"):format(request.summary, request.unproved),
-      code = "unproved",
-      hint = "--allow-unproved-reads runs it in a dry run all the same, without the jail",
-    }, 0)
   end
 
   --- Live or allowed: it runs, and the report says what that means.
@@ -101,8 +81,8 @@ return function(services)
 
   --- A read needs the jail, whose test of itself is made once a process.
   function adapter.prepare(verb, request, effect)
-    check_command(request)
-    if verb ~= "read" then
+    execute.prepare(services, request)
+    if verb ~= "read" or request.host then
       return nil
     end
     local works, reason = host.process.jail_status()
@@ -112,7 +92,7 @@ return function(services)
     end
     local allowed = services.options and services.options.allow_unproved_reads
     if request.unproved and run.dry and not allowed then
-      refuse_unproved(request)
+      refuse_read(request, request.unproved, "--allow-unproved-reads runs it in a dry run all the same, without the jail")
     elseif request.unproved then
       say_unproved(request)
     end
@@ -130,52 +110,23 @@ return function(services)
     return { writable = there and { artifacts } or nil, net = request.net }
   end
 
-  local function raise_failed(request, err, class)
-    if err.code == "command not found" then
-      raise_not_found(request, path_of(request))
-    elseif err.code == "timeout" then
-      err.hint = "timeout = \"10m\" lets it take longer"
-    elseif err.code == "jail" then
-      err.hint = "'opsrun doctor' says what the jail needs"
+  --- The artifact that its output became is in the report as any other.
+  local function tell_artifact(request, answer)
+    local current = answer.path and context.current()
+    if current and current.step then
+      report.emit { event = "artifact", step = current.step.shown, name = request.artifact, path = answer.path }
     end
-    error(errors.from_host(err, class), 0)
-  end
-
-  local function raise_code(request, answer)
-    local how = ("exited with %d"):format(answer.code)
-    if answer.signal then
-      how = ("was ended by signal %s"):format(signal_names[answer.signal] or tostring(answer.signal))
-    end
-    error(errors.effect {
-      message = ("'%s' %s"):format(request.summary, how),
-      code = tostring(answer.code),
-      outcome = "failed",
-      hint = last_lines(answer.stderr, hint_lines) or last_lines(answer.stdout, hint_lines),
-    }, 0)
   end
 
   function adapter.perform(verb, request)
-    local class = verb == "read" and "read" or "change"
-    local answer, err = host.process.run {
-      argv = request.argv,
-      env = request.env,
-      stdin = request.stdin,
-      cwd = request.cwd,
-      timeout = request.timeout,
-      title = request.summary,
-      jail = verb == "read" and jail_of(request) or nil,
-      kind = class,
-    }
-    if not answer then
-      raise_failed(request, err, class)
-    end
-    if not request.codes[answer.code] then
-      raise_code(request, answer)
-    end
-    if verb == "read" then
+    local reading = verb == "read"
+    local jail = reading and not request.host and jail_of(request) or nil
+    local answer = execute.run(services, request, reading and "read" or "change", jail)
+    if reading then
       answer.reason = request.unproved
-      answer.proved = not request.unproved and (request.net and "declared" or true)
+      answer.proved = not request.unproved and ((request.net or request.host) and "declared" or true)
     end
+    tell_artifact(request, answer)
     return result.new(answer, request.summary, host.json)
   end
 
@@ -184,12 +135,12 @@ return function(services)
     local lines = {}
     if request.script then
       lines[1] = "under bash -o pipefail -c"
-      if request.summary ~= request.script then
+      if request.line ~= request.script then
         for line in request.script:gmatch "[^\n]+" do
           lines[#lines + 1] = "  " .. line
         end
       end
-    elseif request.summary ~= command.join(request.argv) then
+    elseif request.line ~= command.join(request.argv) then
       lines[1] = command.join(request.argv)
     end
     return lines
@@ -200,6 +151,9 @@ return function(services)
     local lines = exact_lines(request)
     if request.cwd then
       lines[#lines + 1] = "in " .. request.cwd
+    end
+    if request.artifact then
+      lines[#lines + 1] = "its output becomes the artifact " .. request.artifact
     end
     for _, name in ipairs(text.keys(request.env or {})) do
       local value = request.env[name]
@@ -218,6 +172,10 @@ return function(services)
 
   function adapter.revive(_, kept)
     return result.new(kept, kept.summary or "an earlier command", host.json)
+  end
+
+  function adapter.close()
+    ssh.of(services):close()
   end
 
   return adapter

@@ -48,7 +48,8 @@ local mt = { __name = "shell result", __metatable = "shell result" }
 mt.__index = methods
 
 --- Gives a command's answer its methods.
----@param plain table {code, stdout, stderr, truncated, stdout_bytes, proved, reason, signal}
+---@param plain table {code, stdout, stderr, truncated, stdout_bytes, proved, reason, signal, path, size} path, size:
+--- of the artifact that stdout went to
 ---@param summary string the command
 ---@param json table host.json
 function result.new(plain, summary, json)
@@ -61,6 +62,8 @@ function result.new(plain, summary, json)
     signal = plain.signal,
     proved = plain.proved,
     reason = plain.reason,
+    path = plain.path,
+    size = plain.size,
   }
   facts[answer] = { summary = summary, json = json, stdout_bytes = plain.stdout_bytes or #plain.stdout }
   return setmetatable(answer, mt)
@@ -70,7 +73,7 @@ end
 function result.plain(answer)
   local known = facts[answer] or {}
   local kept = { summary = known.summary, stdout_bytes = known.stdout_bytes }
-  for _, name in ipairs { "code", "stdout", "stderr", "truncated", "signal", "proved", "reason" } do
+  for _, name in ipairs { "code", "stdout", "stderr", "truncated", "signal", "proved", "reason", "path", "size" } do
     kept[name] = answer[name]
   end
   return kept

@@ -295,6 +295,7 @@ static void destroy_process(struct op *op) {
   struct process *p = (struct process *)op;
   free(p->title);
   free(p->input);
+  if (p->tee_owned && p->tee_fd >= 0) close(p->tee_fd);
   free(p->result.out.data);
   free(p->result.err.data);
   free(p);
@@ -326,12 +327,25 @@ static bool make_pipe(int *ours, int *theirs, bool we_read) {
   return *ours >= 0 && *theirs >= 0 && fcntl(*ours, F_SETFL, O_NONBLOCK) == 0;
 }
 
+/* One terminal for all three streams; what it shows is its stdout. */
+static bool make_terminal(struct process *p, struct process_launch *launch) {
+  int theirs = -1;
+  if (!process_open_terminal(&p->out.fd, &theirs)) return false;
+  p->out.fd = move_up(p->out.fd);
+  launch->fds[0] = move_up(theirs);
+  if (p->out.fd < 0 || launch->fds[0] < 0) return false;
+  launch->fds[1] = fcntl(launch->fds[0], F_DUPFD_CLOEXEC, 10);
+  launch->fds[2] = fcntl(launch->fds[0], F_DUPFD_CLOEXEC, 10);
+  return launch->fds[1] >= 0 && launch->fds[2] >= 0;
+}
+
 static bool make_descriptors(struct process *p, struct process_launch *launch, bool net) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return false;
   p->control.fd = move_up(ends[0]);
   launch->fds[SUPERVISOR_CONTROL_FD] = move_up(ends[1]);
   if (p->control.fd < 0 || launch->fds[SUPERVISOR_CONTROL_FD] < 0) return false;
+  if (p->tty) return make_terminal(p, launch);
   if (p->input_len > 0) {
     if (!make_pipe(&p->in.fd, &launch->fds[0], false)) return false;
   } else {
@@ -356,6 +370,7 @@ static struct process *new_process(const struct process_request *request) {
   p->change = request->change;
   p->jailed = request->jail != NULL;
   p->probe = request->probe;
+  p->tty = request->tty;
   p->title = strdup(request->title != NULL ? request->title : request->argv[0]);
   p->input_len = request->input_len;
   if (p->input_len > 0) p->input = malloc(p->input_len);
@@ -374,7 +389,7 @@ static int watch_all(struct process *p) {
   int rc = open_watch(p, &p->exit, UV_READABLE, on_exit_of_supervisor);
   if (rc == 0) rc = open_watch(p, &p->control, UV_READABLE, on_control);
   if (rc == 0) rc = open_watch(p, &p->out, UV_READABLE, on_output);
-  if (rc == 0) rc = open_watch(p, &p->err, UV_READABLE, on_output);
+  if (rc == 0 && p->err.fd >= 0) rc = open_watch(p, &p->err, UV_READABLE, on_output);
   if (rc == 0 && p->in.fd >= 0) rc = open_watch(p, &p->in, UV_WRITABLE, on_input);
   return rc;
 }
@@ -389,12 +404,21 @@ static void fail_start(struct process *p, enum op_outcome outcome, const char *c
   if (p->open_handles == 0) finish(p);
 }
 
+static bool open_tee(struct process *p, const char *path) {
+  if (path == NULL) return true;
+  p->tee_fd = move_up(open(path, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
+  p->tee_owned = true;
+  return p->tee_fd >= 0;
+}
+
 struct op *process_start(const struct process_request *request) {
   struct process *p = new_process(request);
   if (p == NULL) return NULL;
   struct process_launch launch = {NULL, {-1, -1, -1, -1, -1}};
   const char *problem = process_build_argv(&launch, request);
-  if (problem != NULL) {
+  if (!open_tee(p, request->tee_path)) {
+    fail_start(p, OP_NOT_SENT, "artifact", strerror(errno));
+  } else if (problem != NULL) {
     fail_start(p, OP_NOT_SENT, p->jailed ? "jail" : "spawn", problem);
   } else if (!make_descriptors(p, &launch, p->jailed && request->jail->net) ||
              (p->supervisor = process_spawn(&launch, request->env)) < 0) {

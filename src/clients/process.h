@@ -27,6 +27,8 @@ struct process_request {
   size_t input_len;
   size_t cap;              /* bytes kept of each stream; what is more is read and counted */
   int tee_fd;              /* stdout goes there whole as well; -1 none. Not closed */
+  const char *tee_path;    /* instead: a file that is there, written anew. NULL: none */
+  bool tty;                /* the three streams are a terminal of its own; no input, no jail */
   uint64_t timeout_ms;     /* 0 none: then TERM, the grace, KILL for the whole tree */
   uint64_t grace_ms;
   bool change;             /* cut short, a change's outcome is unknown, a read's is failed */
@@ -51,7 +53,7 @@ struct process_result {
 };
 
 /* Starts a command. The operation fails with code "command not found", "permission denied", "cwd",
-   "jail", "spawn" (outcome not sent), "timeout", "cancelled" or "lost"; an exit code other than 0
+   "jail", "artifact", "spawn" (outcome not sent), "timeout", "cancelled" or "lost"; an exit code other than 0
    is no failure. NULL: out of memory. */
 struct op *process_start(const struct process_request *request);
 

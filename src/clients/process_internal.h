@@ -24,7 +24,8 @@ struct process {
   size_t input_len, input_at, cap;
   uint64_t grace_ms;
   int tee_fd;
-  bool change, jailed, probe;
+  bool tee_owned;
+  bool change, jailed, probe, tty;
   bool closing;
   const char *start_code; /* set when it could not even be started; with outcome and reason */
   const char *start_why;
@@ -53,6 +54,10 @@ void process_launch_free(struct process_launch *launch);
 
 /* A descriptor from which to read the jail's compiled filter, or -1 with errno. Caller closes. */
 int process_filter_fd(bool net);
+
+/* A new terminal that shows nothing of its own: no echo, no line ends made of others, 24 x 80.
+   Fills both ends, close-on-exec, or returns false with errno. */
+bool process_open_terminal(int *ours, int *theirs);
 
 /* The supervisor program beside ours, or NULL. Static. */
 const char *process_supervisor_path(void);

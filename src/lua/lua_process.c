@@ -1,5 +1,7 @@
 /* host.process: commands.
- *   run{argv = {…}, env = {K = string|secret}, stdin = string|secret, cwd=, title=, timeout=,
+ *   run{argv = {…}, env = {K = string|secret}, stdin = string|secret|{string|secret, …},
+ *       cwd=, title=, timeout=, to = path (a file that is there, for the whole of stdout),
+ *       tty = boolean (a terminal for all three streams; then no stdin, no jail),
  *       grace= (seconds), cap= (bytes kept of each stream), tee= (open descriptor),
  *       jail = nil | {writable = {dir, …}, net = bool}, kind = "read" | "change"}
  *     -> {code, signal, stdout, stderr, truncated, stdout_bytes, stderr_bytes, pid, start_time,
@@ -159,8 +161,47 @@ static void read_plain_fields(lua_State *L, struct process_request *request) {
   if (cap < 0 || cap > CAP_MAX) luaL_error(L, "'cap': out of range");
   request->cap = (size_t)cap;
   request->tee_fd = (int)util_field_integer(L, 1, "tee", -1);
+  request->tee_path = util_field_string(L, 1, "to", NULL);
+  request->tty = util_field_boolean(L, 1, "tty", false);
   const char *kind = util_field_string(L, 1, "kind", NULL);
   request->change = kind != NULL && strcmp(kind, "change") == 0;
+}
+
+/* A part of a list at the top of the stack, as bytes; they live while the list does. */
+static const char *input_part(lua_State *L, int list, lua_Integer i, size_t *len) {
+  lua_rawgeti(L, list, i);
+  const char *bytes = util_to_sink(L, -1, len);
+  if (bytes == NULL) luaL_error(L, "'stdin': part %d is no string or secret", (int)i);
+  lua_pop(L, 1);
+  return bytes;
+}
+
+/* The field `stdin`. A list is joined in memory of Lua's, which is returned; else NULL. What has to
+   stay alive is left on the stack [-0, +1|2, v]. */
+static char *read_input(lua_State *L, struct process_request *request) {
+  int type = lua_getfield(L, 1, "stdin");
+  if (type == LUA_TNIL) return NULL;
+  if (request->tty) luaL_error(L, "'stdin': a terminal of its own is not fed");
+  if (type != LUA_TTABLE) {
+    request->input = util_to_sink(L, -1, &request->input_len);
+    if (request->input == NULL) luaL_error(L, "'stdin': expected a string or a secret");
+    return NULL;
+  }
+  int list = lua_gettop(L);
+  lua_Integer count = luaL_len(L, list);
+  size_t total = 0, len = 0;
+  for (lua_Integer i = 1; i <= count; i++) {
+    input_part(L, list, i, &len);
+    total += len;
+  }
+  char *joined = lua_newuserdatauv(L, total + 1, 0);
+  for (lua_Integer i = 1; i <= count; i++) {
+    const char *part = input_part(L, list, i, &len);
+    memcpy(joined + request->input_len, part, len);
+    request->input_len += len;
+  }
+  request->input = joined;
+  return joined;
 }
 
 static int l_run(lua_State *L) {
@@ -174,10 +215,7 @@ static int l_run(lua_State *L) {
   request.argv = (char *const *)to_words(L, -1, "argv", true);
   lua_getfield(L, 1, "env");
   request.env = to_env(L, lua_gettop(L));
-  if (lua_getfield(L, 1, "stdin") != LUA_TNIL) {
-    request.input = util_to_sink(L, -1, &request.input_len);
-    if (request.input == NULL) luaL_error(L, "'stdin': expected a string or a secret");
-  }
+  char *joined = read_input(L, &request);
   if (lua_getfield(L, 1, "jail") != LUA_TNIL) {
     int at = lua_gettop(L);
     luaL_checktype(L, at, LUA_TTABLE);
@@ -187,6 +225,7 @@ static int l_run(lua_State *L) {
     request.jail = &jail;
   }
   struct op *op = process_start(&request);
+  if (joined != NULL) explicit_bzero(joined, request.input_len); /* a secret may be in it */
   if (op == NULL) return util_push_error(L, OP_NOT_SENT, "memory", NULL);
   return task_await(L, op, push_result);
 }
