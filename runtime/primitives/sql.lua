@@ -1,5 +1,6 @@
 --- sql "primary":query, one, value, each, exec, transaction, copy_in, environment. Reads are proved before they are sent; changes run in
 --- a transaction whose id is known first. See runtime/sql/ for each part.
+local alone = require "runtime.sql.alone"
 local change = require "runtime.sql.change"
 local copy = require "runtime.sql.copy"
 local errors = require "runtime.errors"
@@ -7,11 +8,14 @@ local judge = require "runtime.sql.judge"
 local pool = require "runtime.sql.pool"
 local read = require "runtime.sql.read"
 local seconds_of = require "runtime.seconds"
+local settle = require "runtime.sql.settle"
 local texts = require "runtime.sql.texts"
 local transaction = require "runtime.sql.transaction"
 
 --- More rows than this are not kept in the journal.
 local KEPT_ROWS = 10000
+--- Seconds that the transaction of a killed run is waited for.
+local SETTLE = 30
 --- Parse trees kept for statements asked again and again by wait_until.
 local KEPT_TREES = 256
 
@@ -154,6 +158,7 @@ return function(services)
     return {
       target = args.name,
       summary = ("%s %s: %s"):format(verb, args.name, texts.short(request.text)),
+      within = request.timeout or entry.timeout,
       body = {
         text = request.text,
         values = #values > 0 and host.json.array(values) or nil,
@@ -308,6 +313,35 @@ return function(services)
       sessions:drop(request.session)
       request.session = nil
     end
+  end
+
+  local ended = { committed = "done", aborted = "not done" }
+
+  --- Did a change happen that was begun and never ended? Reads only. Waits for what the dead run's session
+  --- still does, at most SETTLE seconds. What a change returned is lost with its answer.
+  ---@param _ string the verb
+  ---@param record table its effect.begin
+  ---@return "done"|"not done"|"repeat"|nil
+  ---@return string? why it cannot be known
+  function adapter.settle(_, record)
+    local found, entry = pcall(sessions.entry, sessions, record.target)
+    local token = record.token or {}
+    if not found then
+      error(errors.effect { message = tostring(entry), code = "connection", outcome = "failed" }, 0)
+    elseif token.xid then
+      local status, why = settle.transaction(sessions, entry, token, SETTLE)
+      return ended[status], why
+    elseif not token.backend_pid or not (record.body and record.body.text) then
+      return nil, "the journal does not say enough of it"
+    end
+    local tree = parse(record.body.text)
+    local kind, node = nil, nil
+    if tree and tree.stmts[1] then
+      kind, node = next(tree.stmts[1].stmt)
+    end
+    return settle.alone(sessions, entry, token, SETTLE, function(conn)
+      return alone.verdict(conn, kind, node, token.before)
+    end)
   end
 
   function adapter.close()

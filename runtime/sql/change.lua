@@ -1,16 +1,18 @@
 --- Changes: in a transaction of their own whose id is known before the statement is sent, so that a
 --- lost answer can be asked for later.
+local alone = require "runtime.sql.alone"
 local bind = require "runtime.sql.bind"
 local catalogue = require "runtime.sql.catalogue"
 local errors = require "runtime.errors"
 local judge = require "runtime.sql.judge"
+local settle = require "runtime.sql.settle"
 local texts = require "runtime.sql.texts"
 
 local change = {}
 
 local MAX_ROWS, MAX_BYTES = 100000, 64 * 1024 * 1024
 local GRACE = 3
---- How long a lost transaction's end is waited for, in seconds.
+--- How long a lost transaction's end is waited for while the run goes on, in seconds.
 local SETTLE = 10
 
 --- Statements the server describes without running anything.
@@ -20,38 +22,6 @@ change.described = {
   UpdateStmt = "UPDATE",
   DeleteStmt = "DELETE",
   MergeStmt = "MERGE",
-}
-
---- Statements that no transaction may hold: always, or when the test of their fields says so.
-local alone = {
-  VacuumStmt = function(node)
-    return node.is_vacuumcmd
-  end,
-  CreatedbStmt = true,
-  DropdbStmt = true,
-  AlterSystemStmt = true,
-  CreateTableSpaceStmt = true,
-  DropTableSpaceStmt = true,
-  CreateSubscriptionStmt = true,
-  DropSubscriptionStmt = true,
-  IndexStmt = function(node)
-    return node.concurrent
-  end,
-  DropStmt = function(node)
-    return node.concurrent
-  end,
-  ReindexStmt = function(node)
-    for _, param in ipairs(node.params or {}) do
-      if param.DefElem and param.DefElem.defname == "concurrently" then
-        return true
-      end
-    end
-    return node.kind == "REINDEX_OBJECT_SCHEMA" or node.kind == "REINDEX_OBJECT_SYSTEM"
-      or node.kind == "REINDEX_OBJECT_DATABASE"
-  end,
-  ClusterStmt = function(node)
-    return node.relation == nil
-  end,
 }
 
 --- Functions that act, and leave catalogue and session as they were.
@@ -88,8 +58,7 @@ function change.inspect(tree, text, autocommit)
   if kind == "TransactionStmt" then
     error(errors.wrap "sql:exec: a change is a transaction of its own: leave BEGIN, COMMIT and ROLLBACK out", 0)
   end
-  local test = alone[kind]
-  if test and not autocommit and (test == true or test(node)) then
+  if not autocommit and alone.must(kind, node) then
     error(errors.wrap(
       ("sql:exec: '%s' cannot run inside a transaction: say so with {autocommit = true}"):format(texts.short(text, 40))
     ), 0)
@@ -134,24 +103,11 @@ local function settings(request)
   return items
 end
 
---- Who this session is, so that its end can be told from another's with the same pid.
-local identity = [[SELECT pg_catalog.pg_backend_pid() AS pid, a.backend_start, c.system_identifier
-FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a, pg_catalog.pg_control_system() AS c]]
-
-local function identify(session)
-  if not session.identity then
-    local results, err = session.conn:run { { identity } }
-    if not results then
-      return nil, err
-    end
-    session.identity = results[1].rows[1]
-  end
-  return session.identity
-end
-
+--- Opens the transaction and learns its id, which no statement of it has used yet.
+---@return table? token, table? err
 local function open_transaction(session, request)
-  local who, err = identify(session)
-  if not who then
+  local token, err = settle.identify(session)
+  if not token then
     return nil, err
   end
   local items = { { request.begin or "BEGIN" }, table.unpack(settings(request)) }
@@ -162,12 +118,18 @@ local function open_transaction(session, request)
   if not results then
     return nil, err
   end
-  return {
-    xid = tostring(results[#items].rows[1].xid),
-    backend_pid = who.pid,
-    backend_start = who.backend_start,
-    system_identifier = tostring(who.system_identifier),
-  }
+  token.xid = tostring(results[#items].rows[1].xid)
+  return token
+end
+
+--- For a statement that commits by itself: what its object is before it, where it makes or drops one.
+---@return table? token, table? err
+local function look_before(session, request)
+  local token, err = settle.identify(session)
+  if token then
+    token.before = alone.look(session.conn, request.change.kind, request.change.node)
+  end
+  return token, err
 end
 
 --- Stage 6 of a change: a session, and unless it commits by itself an open transaction with its id.
@@ -178,8 +140,7 @@ function change.prepare(pool, entry, request)
     local fresh = session.fresh
     local token, err
     if request.autocommit then
-      token, err = identify(session)
-      token = token and { backend_pid = token.pid, backend_start = token.backend_start }
+      token, err = look_before(session, request)
     else
       token, err = open_transaction(session, request)
     end
@@ -195,32 +156,6 @@ function change.prepare(pool, entry, request)
   end
 end
 
---- Asks a new session how a lost transaction ended. Returns "committed", "aborted" or nil.
-local function settle(pool, entry, token)
-  local ok, session = pcall(pool.acquire, pool, entry)
-  if not ok then
-    return nil
-  end
-  local task, answer = pool.services.host.task, nil
-  for _ = 1, SETTLE * 10 do
-    local results = session.conn:run { {
-      [[SELECT pg_catalog.pg_xact_status($1) AS status, (SELECT pg_catalog.count(*)
-        FROM pg_catalog.pg_stat_get_activity($2) AS a WHERE a.backend_start OPERATOR(pg_catalog.=) $3) AS alive]],
-      token.xid, token.backend_pid, token.backend_start, n = 3,
-    } }
-    local row = results and results[1].rows[1]
-    if not row then
-      break
-    elseif row.alive == 0 then
-      answer = row.status ~= "in progress" and row.status or nil
-      break
-    end
-    task.sleep(0.1)
-  end
-  pool:drop(session)
-  return answer
-end
-
 --- What a change returns, from the server's answer.
 function change.result_of(answer)
   local rows = answer.rows
@@ -230,16 +165,21 @@ end
 
 --- The answer is gone: the transaction's id tells whether the change is.
 local function raise_lost(pool, entry, request, token, err, seconds)
-  local status = token.xid and settle(pool, entry, token)
-  if status == "committed" then
+  local ok, status, why
+  if token.xid then
+    ok, status, why = pcall(settle.transaction, pool, entry, token, SETTLE)
+  end
+  if ok and status == "committed" then
     error(errors.effect {
       message = ("'%s': %s; the change was committed, its answer is lost"):format(entry.name, err.message),
       code = err.code,
       outcome = "done",
     }, 0)
-  elseif status == "aborted" then
+  elseif ok and status == "aborted" then
     err.outcome = "failed"
     err.message = err.message .. "; nothing was changed"
+  elseif ok then
+    err.hint = err.hint or why
   end
   texts.raise_statement(entry.name, request.text, err, "change", seconds)
 end

@@ -71,6 +71,7 @@ static int run_claims(int port) {
   add_library(L, "json", luaopen_host_json);
   add_library(L, "sql", luaopen_host_sql);
   add_library(L, "digest", luaopen_host_digest);
+  add_library(L, "clock", luaopen_host_clock);
   add_library(L, "secret", luaopen_host_secret);
   add_library(L, "pgquery", luaopen_host_pgquery);
   lua_pushfstring(L, "postgres://postgres@127.0.0.1:%d/postgres", port);

@@ -5,6 +5,7 @@ local adapter_of = require "runtime.primitives.sql"
 local errors = require "runtime.errors"
 local probes = require "tests.sql.probes"
 local reads = require "tests.sql.reads"
+local settle = require "tests.sql.settle"
 local transactions = require "tests.sql.transactions"
 local types = require "tests.sql.types"
 
@@ -278,6 +279,9 @@ function tests.reviewed_lists()
 end
 
 transactions.types = types.test
+for name, test in pairs(settle) do
+  transactions[name] = test
+end
 for name, test in pairs(transactions) do
   tests[name] = function()
     test {
@@ -290,6 +294,7 @@ end
 local order = {
   "reviewed_lists", "values", "changes", "trust", "bad_input", "lost_sessions",
   "types", "transactions", "rehearsals", "copies", "databases", "reads", "probes",
+  "transactions_in_doubt", "unknown_for_good", "without_a_transaction", "restarts", "another_server",
 }
 for _, name in ipairs(order) do
   local ok, err = pcall(tests[name])
