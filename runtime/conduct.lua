@@ -8,6 +8,7 @@ local params = require "runtime.params"
 local report = require "runtime.report"
 local report_json = require "runtime.report_json"
 local report_text = require "runtime.report_text"
+local retention = require "runtime.retention"
 local stack = require "runtime.stack"
 local table_text = require "runtime.table_text"
 local tasks = require "runtime.tasks"
@@ -118,6 +119,7 @@ local function end_run(run, failure, code, seconds)
     code = outcome.code(run, failure)
     event = outcome.event(run, failure, code, seconds)
   end
+  event.anchor = ok and not run.dry and journal.anchor(run) or nil
   report.emit(event)
   return code
 end
@@ -148,6 +150,7 @@ function conduct.play(services, run, declared, seconds_left)
   local code, seconds = outcome.code(run, failure), host.clock.monotonic() - began
   tell.all(run, outcome.event(run, failure, code, seconds))
   code = end_run(run, failure, code, seconds)
+  retention.prune(host, run)
   host.task.cancel(signals)
   return code
 end

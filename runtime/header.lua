@@ -108,10 +108,25 @@ local function rule_sources(value)
   return type(value) ~= "string" and rule_list(value) or nil
 end
 
+local function is_count(value)
+  return math.type(value) == "integer" and value >= 1
+end
+
+local function is_age(value)
+  local duration = type(value) == "string" and units.duration(value)
+  return duration and duration.seconds > 0
+end
+
 local function rule_keep(value)
-  if math.type(value) ~= "integer" and not (type(value) == "string" and units.duration(value)) then
-    return "expected a number of runs or a duration"
+  if type(value) ~= "table" then
+    return not is_count(value) and not is_age(value) and "expected a number of runs or a duration" or nil
   end
+  for name, item in ordered.pairs(value) do
+    if not (name == "count" and is_count(item)) and not (name == "age" and is_age(item)) then
+      return ("'%s': expected count, a number of runs, and age, a duration"):format(tostring(name))
+    end
+  end
+  return next(value) == nil and "expected a number of runs or a duration" or nil
 end
 
 local function rule_params(value)

@@ -2,6 +2,7 @@
 --- Shapes of the records are in docs/JOURNAL.md; this module is the only user of the store.
 local errors = require "runtime.errors"
 local plain = require "runtime.plain"
+local report = require "runtime.report"
 local journal = {}
 
 --- Version of the record shapes; in every run.start.
@@ -29,6 +30,17 @@ local function fail(err, where)
   }, 0)
 end
 
+--- The number of the first id with this beginning that was not given yet. An id of a run that was removed is not
+--- given again while a later one of its minute is there: what was told of it is not taken for the new one's.
+local function first_free(base)
+  local last = 0
+  for _, id in ipairs(host.store.list(base) or {}) do
+    local number = id == base and 1 or id:sub(1, #base) == base and tonumber(id:match("^%-(%d+)$", #base + 1))
+    last = math.max(last, number or 0)
+  end
+  return last + 1
+end
+
 --- Makes the run's directory and journal. The id is short and unique: 1121-0312-db-exhaustion,
 --- with -2, -3 … behind it within one minute.
 ---@param playbook string path of the playbook
@@ -37,7 +49,8 @@ function journal.create(playbook)
   local stamp = host.clock.utc(host.clock.wall())
   local month, day, hour, minute = stamp:match "^%d+%-(%d+)%-(%d+)T(%d+):(%d+)"
   local base = ("%s%s-%s%s-%s"):format(month, day, hour, minute, short_name(playbook))
-  for attempt = 1, 10000 do
+  local first = first_free(base)
+  for attempt = first, first + 10000 do
     local id = attempt == 1 and base or (base .. "-" .. attempt)
     local store, err = host.store.create(id)
     if store then
@@ -189,13 +202,104 @@ function journal.home()
   return host.store.home()
 end
 
---- Ids of all runs, oldest first.
-function journal.list()
-  local ids, err = host.store.list()
+local function listed(part)
+  local ids, err = host.store.list(part)
   if not ids then
     error(errors.precondition { message = err.message }, 0)
   end
   return ids
+end
+
+--- Ids of all runs, oldest first.
+function journal.list()
+  return listed()
+end
+
+--- Ids of the runs that a playbook of this name may have made, oldest first: others of the same short name too.
+---@param playbook string path of the playbook
+function journal.named_like(playbook)
+  local name, ids = short_name(playbook), {}
+  for _, id in ipairs(listed("-" .. name)) do
+    local rest = id:match "^%d%d%d%d%-%d%d%d%d%-(.*)$"
+    if rest == name or rest and rest:sub(1, #name) == name and rest:find("^%-%d+$", #name + 1) then
+      ids[#ids + 1] = id
+    end
+  end
+  return ids
+end
+
+--- When the run was made, in seconds since 1970; taken away meanwhile: now.
+function journal.made(id)
+  return host.store.made(id) or host.clock.wall()
+end
+
+--- First and last record of a run without reading what is between; nil for one that is not whole.
+---@return table? first, table? last
+function journal.ends(id)
+  local first, last = host.store.ends(id)
+  if type(last) == "table" then
+    return nil, nil -- an error: it cannot be read
+  end
+  return first and host.json.decode(first), last and host.json.decode(last)
+end
+
+--- Deletes a run. One that somebody writes, or that another removed meanwhile, is left alone.
+function journal.remove(id)
+  local ok, err = host.store.remove(id)
+  if not ok and err.code ~= "locked" and err.code ~= "missing" then
+    error(errors.journal { message = err.message, code = err.code }, 0)
+  end
+end
+
+--- All that opening a run takes is written: its first record and the frozen copy. On a full disk the reserve of 8 MiB
+--- was released for it: then the operator is told. Else it is made if it is missing.
+function journal.opened(run)
+  if run.store:opened() then
+    journal.write(run, { type = "ballast" })
+    report.emit {
+      event = "message",
+      style = "yellow",
+      text = ("the disk of '%s' is full: opsrun released its reserve of 8 MiB to open this run; make space, the next run puts it back"):format(
+        host.store.home()
+      ),
+    }
+  end
+end
+
+--- What proves the journal up to now: "42:3f9a…", the number of records and the SHA-256 of the last.
+function journal.anchor(run)
+  return ("%d:%s"):format(run.store:tip())
+end
+
+--- A run's journal and blobs for verify: {records, torn, digest(line), blobs(), fetch(digest), close()}, or nil and the
+--- error as the store has it.
+function journal.look(id)
+  local store, err = host.store.open(id, "read")
+  if not store then
+    return nil, err
+  end
+  local lines, torn = store:read()
+  if not lines then
+    store:close()
+    return nil, torn
+  end
+  local look = { records = {}, torn = torn }
+  for i, line in ipairs(lines) do
+    look.records[i] = host.json.decode(line.text) or {}
+  end
+  function look.digest(line)
+    return host.digest.sha256(lines[line].text)
+  end
+  function look.blobs()
+    return store:blobs() or {}
+  end
+  function look.fetch(digest)
+    return store:fetch(digest)
+  end
+  function look.close()
+    store:close()
+  end
+  return look
 end
 
 --- What playbooks keep between runs, as text: host.store's state_get and state_put.

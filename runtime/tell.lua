@@ -33,6 +33,9 @@ local function message_of(run, event)
     end
   end
   lines[#lines + 1] = "opsrun log " .. event.run
+  if not run.dry then -- what is told is out of reach of whoever edits a journal
+    lines[#lines + 1] = "journal up to here: " .. journal.anchor(run)
+  end
   return table.concat(lines, "\n")
 end
 

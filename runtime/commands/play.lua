@@ -37,6 +37,7 @@ return function(services)
   gate.open { host = host, run = run, adapters = adapters }
   journal.write(run, run_of.start_record(services, run, book), true)
   conduct.announce(services, run, book)
+  journal.opened(run)
   local code = conduct.play(services, run, declared, seconds_left)
   run_of.close_adapters(adapters)
   return code

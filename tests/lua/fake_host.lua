@@ -236,6 +236,12 @@ local function new_store(host, id)
     host.artifacts[name] = text
     return "/runs/" .. id .. "/" .. name
   end
+  function store.opened()
+    return host.released
+  end
+  function store.tip()
+    return #store.records, "digest"
+  end
   function store.dir()
     return "/runs/" .. id
   end

@@ -44,6 +44,9 @@ t.test("wrong types are told in words", function()
   t.equal(refusal { title = "x", params = { team = { type = "string" } }, tell = { ["{taem}"] = "ok" } },
     "header field 'tell': '{taem}': there is no parameter 'taem'")
   t.equal(refusal { title = "x", keep_runs = {} }, "header field 'keep_runs': expected a number of runs or a duration")
+  t.equal(refusal { title = "x", keep_runs = 0 }, "header field 'keep_runs': expected a number of runs or a duration")
+  t.equal(refusal { title = "x", keep_runs = { cuont = 5 } },
+    "header field 'keep_runs': 'cuont': expected count, a number of runs, and age, a duration")
   t.equal(refusal { title = "x", schedule = "Sta 02:00" }, "header field 'schedule': 'Sta 02:00': 'Sta' is no day of the week")
   t.equal(refusal { title = "x", lock = 5 }, "header field 'lock': expected true or a name, got number")
   t.equal(refusal { title = "x", thresholds = { cpu = { abve = 1 } } }, "header field 'thresholds': 'cpu': unknown field 'abve'")
@@ -58,6 +61,8 @@ t.test("every field of the contract is taken", function()
     schedule = { "Sat *-*-01..07 02:00", zone = "Europe/Madrid" }, sources = { "002 L303" },
     thresholds = { disk = { above = { warning = 80 } } }, keep_runs = 30,
   }
+  validate { title = "x", keep_runs = "90d" }
+  validate { title = "x", keep_runs = { count = 5, age = "400d" } }
 end)
 
 t.test("parameters: unknown types, fields and bad defaults are found while loading", function()
