@@ -39,7 +39,7 @@ struct cli_command {
 /* In order of help. */
 enum cli_command_id {
   CLI_PLAY, CLI_LIST_PLAYBOOKS, CLI_SHOW, CLI_CHECK, CLI_PARAMS, CLI_DOCTOR,
-  CLI_RUNS, CLI_STATUS, CLI_LOG, CLI_HELP, CLI_VERSION, CLI_COMMANDS
+  CLI_RUNS, CLI_STATUS, CLI_LOG, CLI_VERIFY, CLI_HELP, CLI_VERSION, CLI_COMMANDS
 };
 
 extern const struct cli_command cli_commands[CLI_COMMANDS];

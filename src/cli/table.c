@@ -4,7 +4,7 @@
 #define ON(command) (1u << (command))
 #define PLAYS (ON(CLI_PLAY))
 #define LOADS (ON(CLI_PLAY) | ON(CLI_PARAMS) | ON(CLI_DOCTOR))
-#define READS_RUNS (ON(CLI_RUNS) | ON(CLI_STATUS) | ON(CLI_LOG))
+#define READS_RUNS (ON(CLI_RUNS) | ON(CLI_STATUS) | ON(CLI_LOG) | ON(CLI_VERIFY))
 #define EVERY ((1u << CLI_COMMANDS) - 1)
 
 const struct cli_command cli_commands[CLI_COMMANDS] = {
@@ -38,6 +38,10 @@ const struct cli_command cli_commands[CLI_COMMANDS] = {
     {"log", "RUN", 1, 1, "Show the journal of a run",
      "Shows the records of a run's journal in order. RUN is a run id or a unique beginning of "
      "one."},
+    {"verify", "RUN", 1, 1, "Prove that a run's journal is what was written",
+     "Looks whether the journal of a run is whole: every record follows the one before it, and what "
+     "it names is unchanged. Only with the anchor that a live run printed at its end is it proved "
+     "that nothing was cut off or written anew. OK: exit 0, TAMPERED: 1, UNANCHORED: 4."},
     {"help", "[COMMAND | exit-codes]", 0, 1, "Show help",
      "Shows the overview, the page of one command, or the exit codes."},
     {"version", "", 0, 0, "Show the version", "Shows the version."},
@@ -47,6 +51,7 @@ const struct cli_command cli_commands[CLI_COMMANDS] = {
 #define WHICH "Which steps"
 #define QUESTIONS "Questions"
 #define ENDING "When it goes wrong"
+#define PROOF "What is proved"
 #define OUTPUT "Output"
 
 const struct cli_option cli_option_table[] = {
@@ -74,6 +79,8 @@ const struct cli_option cli_option_table[] = {
      "Exit 1 when a check is this bad, also in a dry run: warning, critical"},
     {"undo-on-failure", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS, ENDING,
      "Take back what was changed when a step fails"},
+    {"anchor", 0, CLI_TEXT, "TEXT|FILE", NULL, NULL, ON(CLI_VERIFY), PROOF,
+     "The anchor, COUNT:SHA256, or a file that holds it"},
     {"follow", 'f', CLI_FLAG, NULL, NULL, NULL, ON(CLI_LOG), OUTPUT, "Go on until the run ends"},
     {"json", 0, CLI_FLAG, NULL, NULL, NULL,
      PLAYS | READS_RUNS | ON(CLI_LIST_PLAYBOOKS) | ON(CLI_CHECK) | ON(CLI_PARAMS), OUTPUT,
