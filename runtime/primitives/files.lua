@@ -5,6 +5,7 @@ local errors = require "runtime.errors"
 local policy = require "runtime.policy"
 local report = require "runtime.report"
 local request_of = require "runtime.files.request"
+local settle = require "runtime.files.settle"
 local sinks = require "runtime.sinks"
 local units = require "runtime.units"
 
@@ -222,6 +223,19 @@ return function(services)
     end
     answer.unseen = say_unseen(answer.unseen)
     return answer
+  end
+
+  --- What the files are right before a change: by that it is found out later whether it happened.
+  function adapter.prepare(verb, request)
+    return not reads[verb] and settle.token(host, request.fields.items) or nil
+  end
+
+  --- Did a change happen that was begun and never ended? Reads only.
+  ---@param verb string
+  ---@param record table its effect.begin
+  ---@return "done"|"not done"|"repeat"|nil, string? why, table? answer as perform gives it
+  function adapter.settle(verb, record)
+    return settle.find(host, verb, record)
   end
 
   function adapter.perform(verb, request)

@@ -57,6 +57,7 @@ struct files_request {
   struct files_filter filter;
   int64_t cap;                    /* bytes */
   int64_t limit;                  /* lines */
+  int64_t offset, length;         /* checksum: where it begins, how many bytes; -1: to the end */
   const struct files_item *items; /* of a change */
   size_t item_count;
   const char *const *allowed;     /* prefixes below which may be changed */

@@ -127,13 +127,18 @@ void files_run_checksum(struct files_job *job) {
   char *buffer = malloc(CHUNK);
   struct sha256_ctx sha;
   sha256_init(&sha);
+  const struct files_request *request = &job->request;
   int64_t total = 0;
-  ssize_t got = -1;
+  ssize_t got = buffer != NULL ? 0 : -1;
   errno = ENOMEM;
-  while (buffer != NULL && (got = read_at(fd, buffer, CHUNK, (off_t)total)) > 0) {
+  while (buffer != NULL && !work_stopped(&job->work)) {
+    int64_t want = request->length < 0 ? CHUNK : request->length - total;
+    if (want > CHUNK) want = CHUNK;
+    if (want == 0) break;
+    got = read_at(fd, buffer, (size_t)want, (off_t)(request->offset + total));
+    if (got <= 0) break;
     sha256_update(&sha, (size_t)got, (const uint8_t *)buffer);
     total += got;
-    if (work_stopped(&job->work)) break;
   }
   int error = errno;
   free(buffer);

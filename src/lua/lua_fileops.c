@@ -5,7 +5,8 @@
  * verb: "list" "stat" "read" "tail" "checksum" "systems" "holders", and the changes "write"
  * "append" "remove" "compress" "truncate" "touch" "mkdir". Fields, all optional: path, pattern,
  * recursive, any_type, older_than, newer_than (seconds), larger_than (bytes), open (boolean), sort
- * ("name" "size" "oldest" "newest"), limit, children, cap (bytes), items = {{path =, id =}, …},
+ * ("name" "size" "oldest" "newest"), limit, children, cap (bytes), offset and length of a checksum
+ * (bytes), items = {{path =, id =}, …},
  * allowed = {prefix, …}, text (may be a secret), mode, level, size, keep, held, create, dry,
  * timeout (seconds). */
 #include <lauxlib.h>
@@ -134,7 +135,10 @@ static void read_request(lua_State *L, struct files_request *request) {
   request->mode = (int)util_field_integer(L, 1, "mode", -1);
   request->level = (int)util_field_integer(L, 1, "level", 6);
   request->size = util_field_integer(L, 1, "size", 0);
-  if (request->cap < 0 || request->limit < 0 || request->size < 0) luaL_error(L, "below zero");
+  request->offset = util_field_integer(L, 1, "offset", 0);
+  request->length = util_field_integer(L, 1, "length", -1);
+  if (request->cap < 0 || request->limit < 0 || request->size < 0 || request->offset < 0)
+    luaL_error(L, "below zero");
   if (request->level < 1 || request->level > 9) luaL_error(L, "level: 1 to 9");
   request->keep = util_field_boolean(L, 1, "keep", false);
   request->held = util_field_boolean(L, 1, "held", false);
