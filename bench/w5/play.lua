@@ -1,0 +1,3 @@
+--- Does nothing.
+playbook { title = "Nothing" }
+step("Nothing", function() end)
