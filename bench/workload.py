@@ -6,6 +6,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"       # the one Debian's modules belong to
+ROOT = os.path.dirname(HERE)
 OURS = "opsrun"
 
 
