@@ -27,6 +27,7 @@ local files = {
   "runtime.effects.http",
   "runtime.effects.redis",
   "runtime.effects.shell",
+  "runtime.effects.service",
   "runtime.effects.files",
   "runtime.effects.logs",
   "runtime.effects.notify",

@@ -5,6 +5,7 @@ local files = require "runtime.environment_files"
 local host_settings = require "runtime.host_settings"
 local ordered = require "runtime.ordered"
 local secrets = require "runtime.environment_secrets"
+local service_settings = require "runtime.service_settings"
 local text = require "runtime.text"
 local environment = {}
 
@@ -14,7 +15,6 @@ local sections = {
   redis = { "ca", "connect_timeout", "password", "timeout", "trusted_commands", "url", "user" },
   http = { "base", "basic", "bearer", "ca", "connect_timeout", "headers", "reads", "timeout" },
   logs = {},
-  services = {},
   notify = {},
 }
 local fields = {
@@ -93,7 +93,13 @@ local function validate(path, raw)
   expect(path, "params", raw.params, "table")
   expect(path, "smtp", raw.smtp, "table")
   expect(path, "hosts", raw.hosts, "table")
-  host_settings.read(raw.hosts, path)
+  expect(path, "services", raw.services, "table")
+  local hosts = host_settings.read(raw.hosts, path)
+  for name, config in ordered.pairs(raw.services or {}) do
+    local place = ("services.%s"):format(tostring(name))
+    expect(path, place, config, "table")
+    service_settings.read(("environment '%s': %s"):format(path, place), config, hosts)
+  end
   refuse_unknown(path, "field of smtp", raw.smtp or {}, smtp_fields)
   for section, known in ordered.pairs(sections) do
     expect(path, section, raw[section], "table")
@@ -132,6 +138,23 @@ local function resolve(host, read, value, place)
   return copy
 end
 
+--- A copy with every secret as its name.
+local function by_name(value)
+  if type(value) ~= "table" then
+    return value
+  elseif getmetatable(value) ~= nil then
+    return tostring(value)
+  end
+  local copy, names = {}, false
+  for key in next, value do
+    names = names or type(key) == "string"
+  end
+  for key, item in next, value do
+    copy[names and tostring(key) or key] = by_name(item) -- a group of hosts has items and names: JSON has either
+  end
+  return copy
+end
+
 --- The object that the run gets.
 ---@param can_ask boolean a person may be asked for a secret
 local function build(host, name, path, raw, can_ask)
@@ -150,20 +173,6 @@ local function build(host, name, path, raw, can_ask)
     return text.keys(raw[kind] or {})
   end
 
-  --- Raises a precondition error when there is no such connection.
-  function self.has(kind, wanted)
-    if raw[kind] and raw[kind][wanted] ~= nil or kind == "hosts" and host_settings.members(self.hosts(), wanted) then
-      return true
-    end
-    local known = kind == "hosts" and host_settings.names(self.hosts()) or self.names(kind)
-    local near = text.nearest(tostring(wanted), known)
-    error(errors.precondition {
-      message = ("environment '%s' has no %s connection '%s'"):format(name, kind, tostring(wanted)),
-      hint = near and ("did you mean '%s'?"):format(near)
-        or #known > 0 and ("it has: " .. table.concat(known, ", "))
-        or ("its file says of %s nothing: %s"):format(kind, path),
-    }, 0)
-  end
   --- The hosts and their groups, see runtime/host_settings.lua; settings of the process read.
   function self.hosts()
     known_hosts = known_hosts or host_settings.read(resolve(host, read, raw.hosts or {}, "hosts"), path)
@@ -184,6 +193,20 @@ local function build(host, name, path, raw, can_ask)
     return hosts.hosts[members[1]]
   end
 
+  --- Raises a precondition error when there is no such connection.
+  function self.has(kind, wanted)
+    if raw[kind] and raw[kind][wanted] ~= nil or kind == "hosts" and host_settings.members(self.hosts(), wanted) then
+      return true
+    end
+    local known = kind == "hosts" and host_settings.names(self.hosts()) or self.names(kind)
+    local near = text.nearest(tostring(wanted), known)
+    error(errors.precondition {
+      message = ("environment '%s' has no %s connection '%s'"):format(name, kind, tostring(wanted)),
+      hint = near and ("did you mean '%s'?"):format(near)
+        or #known > 0 and ("it has: " .. table.concat(known, ", "))
+        or ("its file says of %s nothing: %s"):format(kind, path),
+    }, 0)
+  end
 
   --- The configuration of a connection, its secrets read.
   function self.connection(kind, wanted)
@@ -223,6 +246,11 @@ local function build(host, name, path, raw, can_ask)
   --- Where a secret is, not the secret: for who only shows parameters, nobody is asked and nothing is run.
   function self.unread_secret(secret)
     return secrets.is_placeholder(secret) and secret or nil, secrets.expected
+  end
+
+  --- All of it as plain data, secrets by name: for the copy a run keeps.
+  function self.plain()
+    return by_name(raw)
   end
 
   function self.read_secret(secret)

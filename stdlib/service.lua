@@ -1,0 +1,60 @@
+--- Services with a way back: stopped for a while, started, scaled, and taken back when the run fails or ends.
+--- `service "app"` of this module is the primitive: :status() :restart() :stop() :start() :scale(n).
+
+local services = {}
+
+local function is(name, state)
+  return function()
+    return service(name):status().state == state
+  end
+end
+
+--- Sees to it that a service is stopped. Was it running, it is started again as `lasts` says.
+---@param name string as the environment calls it
+---@param opts { lasts: string?, confirm: boolean|string? }? as of ensure; lasts: "run" unless told otherwise
+---@return table handle of ensure: .ours, .back()
+function services.stopped(name, opts)
+  return ensure(("%s is stopped"):format(name), {
+    is = is(name, "inactive"),
+    make = function() service(name):stop() end,
+    back = function() service(name):start() end,
+    confirm = opts and opts.confirm,
+    lasts = opts and opts.lasts or "run",
+  })
+end
+
+--- Sees to it that a service runs. Was it stopped, it is stopped again as `lasts` says.
+---@param name string
+---@param opts { lasts: string?, confirm: boolean|string? }? lasts: "success" unless told otherwise
+---@return table handle of ensure: .ours, .back()
+function services.started(name, opts)
+  return ensure(("%s runs"):format(name), {
+    is = is(name, "active"),
+    make = function() service(name):start() end,
+    back = function() service(name):stop() end,
+    confirm = opts and opts.confirm,
+    lasts = opts and opts.lasts,
+  })
+end
+
+--- Sees to it that so many of a service run; the way back is as many as there were.
+---@param name string
+---@param count integer
+---@param opts { lasts: string?, confirm: boolean|string? }? lasts: "success" unless told otherwise
+---@return table handle of ensure: .ours, .back()
+function services.scaled(name, count, opts)
+  local before = service(name):status().running
+  return ensure(("%d of %s run"):format(count, name), {
+    is = function() return service(name):status().running == count end,
+    make = function() service(name):scale(count) end,
+    back = function() service(name):scale(before) end,
+    confirm = opts and opts.confirm,
+    lasts = opts and opts.lasts,
+  })
+end
+
+return setmetatable(services, {
+  __call = function(_, name)
+    return service(name)
+  end,
+})
