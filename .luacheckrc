@@ -14,6 +14,9 @@ local playbook = { std = "min", read_globals = words }
 
 files["playbooks"] = playbook
 files["stdlib"] = playbook
-files["environments"] = { std = "none", read_globals = { "secret", "env" } }
+files["bench"] = playbook
+local environment = { std = "none", read_globals = { "secret", "env" } }
+files["environments"] = environment
+files["bench/environments"] = environment
 files["tests/lua"] = { std = "lua54" }
 files["runtime"] = { std = "lua54" }

@@ -18,6 +18,17 @@ from lab import Lab, on_free_port  # noqa: E402
 from processes import Processes  # noqa: E402
 
 
+PYTHON = "/usr/bin/python3"       # the one Debian's modules belong to
+
+
+def missing_peers():
+    """Peers whose tools are not all installed."""
+    modules = subprocess.run([PYTHON, "-c", "import psycopg2, redis, requests"], stderr=subprocess.DEVNULL, check=False)
+    there = {"Python": modules.returncode == 0, "Ansible": shutil.which("ansible-playbook"),
+             "bash": all(map(shutil.which, ("curl", "jq", "psql", "redis-cli", "openssl")))}
+    return [peer for peer, found in there.items() if not found]
+
+
 class Place:
     def __init__(self):
         self.opsrun = os.environ.get("OPSRUN_BIN") or os.path.join(BUILD, "opsrun")
@@ -28,7 +39,7 @@ class Place:
         self.lab_directory = os.path.join(self.room, "lab")
         self.servers = Processes(os.path.join(self.room, "servers"))
         os.mkdir(self.servers.directory)
-        self.env = {}
+        self.env, self.missing = {}, missing_peers()
 
     def __enter__(self):
         try:

@@ -4,9 +4,9 @@ import os
 import re
 import sys
 
+from place import PYTHON, ROOT
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-PYTHON = "/usr/bin/python3"       # the one Debian's modules belong to
-ROOT = os.path.dirname(HERE)
 OURS = "opsrun"
 
 
@@ -59,14 +59,15 @@ class Workload:
         return self.path("play.lua")
 
     def contestants(self, place):
-        """{name: argv}, opsrun first."""
+        """{name: argv}, opsrun first; peers that are not installed are left out (see run)."""
         ways = {
             "C": lambda: [place.compiled(self.path("peer.c"), self.c_packages)],
             "Python": lambda: [PYTHON, self.path("peer.py")],
             "bash": lambda: ["bash", self.path("peer.sh")],
             "Ansible": lambda: ["ansible-playbook", "-i", "localhost,", self.path("peer.yml")],
         }
-        return {OURS: place.play(self.playbook(), *self.ours), **{peer: ways[peer]() for peer in self.peers}}
+        return {OURS: place.play(self.playbook(), *self.ours), **{peer: ways[peer]() for peer in self.peers
+                                                                  if peer not in place.missing}}
 
     def answer(self, name, measured):
         """What a contestant found out, in words that are the same for all. None: it did not say."""

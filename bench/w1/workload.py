@@ -5,7 +5,8 @@ import json
 import os
 import re
 
-from workload import OURS, ROOT
+from place import ROOT
+from workload import OURS
 from workload import Workload as Base
 
 CHECKS = 21

@@ -3,7 +3,8 @@
 import os
 import re
 
-from workload import OURS, ROOT
+from place import ROOT
+from workload import OURS
 from workload import Workload as Base
 
 

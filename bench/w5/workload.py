@@ -3,7 +3,8 @@
 import os
 import shutil
 
-from workload import OURS, PYTHON, Claim
+from place import PYTHON, ROOT
+from workload import OURS, Claim
 from workload import Workload as Base
 
 PLAYBOOKS = 78
@@ -18,13 +19,13 @@ class Workload(Base):
     def prepare(self, place):
         library = place.path("library", "incident")
         os.makedirs(library)
-        source = os.path.join(os.path.dirname(self.path("")), "..", "..", "playbooks", "incident", "db-exhaustion.lua")
+        source = os.path.join(ROOT, "playbooks", "incident", "db-exhaustion.lua")
         for number in range(PLAYBOOKS):
             shutil.copy(source, os.path.join(library, f"copy-{number:02}.lua"))
         place.env["OPSRUN_PATH"] = place.path("library")
 
     def contestants(self, place):
-        return {
+        found = {
             f"{OURS} play": place.play(self.playbook()),
             f"{OURS} list": [place.opsrun, "list"],
             f"{OURS} check": [place.opsrun, "check", "incident/copy-00.lua"],
@@ -34,6 +35,7 @@ class Workload(Base):
             "Python": [PYTHON, "-c", ""],
             "Ansible": ["ansible-playbook", "-i", "localhost,", self.path("peer.yml")],
         }
+        return {name: argv for name, argv in found.items() if name not in place.missing}
 
     def answer(self, name, measured):
         if name == f"{OURS} list":

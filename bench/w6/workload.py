@@ -22,7 +22,8 @@ class Workload(Base):
         with open(place.env["BENCH_LOG"], "wb", buffering=1 << 20) as file:
             for second in range(HOURS * 3600):
                 stamp = (first + datetime.timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
-                file.write(blocks[second % len(blocks)].replace(b"@" * 19, stamp.encode()).replace(b"#####", b"%05d" % (second % 100_000)))
+                block = blocks[second % len(blocks)].replace(b"@" * 19, stamp.encode())
+                file.write(block.replace(b"#####", b"%05d" % (second % 100_000)))
         middle = first + datetime.timedelta(hours=HOURS // 2)
         end = first + datetime.timedelta(hours=HOURS)
         place.env |= {"BENCH_FROM": middle.strftime("%Y-%m-%dT%H:%M:%S"), "BENCH_TO": end.strftime("%Y-%m-%dT%H:%M:%S")}
