@@ -8,9 +8,9 @@
  *       was cut off the end of a journal that a crash left torn
  *   store.holder(id) -> {pid, host, since, note} | nil       who writes this run now
  *   store.made(id) -> seconds since 1970 | nil, err          when its folder was made
- *   store.ends(id) -> first, last | nil, err                 lines of its journal without reading the
- *                                           rest; nil for one that is cut short or damaged
- *   store.remove(id) -> true | nil, err     deleted with all it holds; err.code "locked" (err.holder)
+ *   store.ends(id) -> first, last | nil, err                 lines of its journal, the rest is not
+ *                                           read; nil for one that is cut short or damaged
+ *   store.remove(id) -> true | nil, err     with all it holds; err.code "locked", err.holder
  *   store.lock(name [, note]) -> lock | nil, holder, err     lock:release(); ends with the process
  *
  *   store.state_get(name) -> text | nil, err                 err.code "missing" when nothing was put
@@ -21,8 +21,8 @@
  *   run:sync() -> true | nil, err           after a failed write or sync all fail with that error
  *   run:read() -> {{n, t, text}, …}, notice | nil, err
  *   run:dir() -> path                       run:close()
- *   run:opened() -> released                all that opening takes is written; true when the disk was
- *                                           full and the home's 8 MiB of ballast were given for it
+ *   run:opened() -> released                all that opening takes is written; true when the disk
+ *                                           was full and the home's 8 MiB of ballast were given for it
  *   run:tip() -> count, digest              how many records, SHA-256 of the last line
  *   run:artifact(name, text) -> path | nil, err              replaced whole if it is there
  *   run:blob(text) -> digest | nil, err     err.code "secret" when it holds one: bytes are kept as

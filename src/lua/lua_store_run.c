@@ -185,7 +185,8 @@ static int run_fetch(lua_State *L) {
   const char *wanted = luaL_checkstring(L, 2);
   char *bytes = NULL, digest[65];
   size_t len = 0;
-  if (store->get(run, "blobs", wanted, &bytes, &len, &error) != 0) return store_push_failure(L, &error);
+  if (store->get(run, "blobs", wanted, &bytes, &len, &error) != 0)
+    return store_push_failure(L, &error);
   store_digest(bytes, len, digest);
   bool good = strcmp(digest, wanted) == 0;
   if (good) lua_pushlstring(L, bytes, len);

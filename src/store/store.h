@@ -4,8 +4,8 @@
  * A journal line is {"n":N,"t":"2026-11-21T03:12:07.123Z","prev":"HEX","synced":M, … ,"sum":"HEX"}
  * and a line feed. `prev` is the SHA-256 of the line before without its line feed (64 zeros in the
  * first line); `synced` how many lines were known to be on disk when this one was written, which
- * tells a tail that a power cut spoilt from damage; `sum` the first 16 digits of the SHA-256 of this
- * line's bytes before `,"sum"`: so the last line proves itself too.
+ * tells a tail that a power cut spoilt from damage; `sum` the first 16 digits of the SHA-256 of
+ * this line's bytes before `,"sum"`: so the last line proves itself too.
  *
  * Everything here blocks on the calling thread, on purpose: one thread does all journal I/O. */
 #ifndef OPSRUN_STORE_H

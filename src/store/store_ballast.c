@@ -46,6 +46,7 @@ void store_make_ballast(void) {
                     store_file_mode());
     bool made = fd >= 0 && store_calls.fallocate(fd, 0, 0, STORE_BALLAST) == 0;
     if (fd >= 0 && !made) unlinkat(home, ballast_name, 0);
+    if (made && store_file_mode() != 0600) (void)fchmod(fd, store_file_mode());
     if (fd >= 0) close(fd);
   }
   close(home);

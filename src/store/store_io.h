@@ -79,6 +79,9 @@ void store_make_ballast(void);
 /* Locks the file `name` in the directory. Returns the descriptor that holds the lock, or -1. */
 int store_lock_at(int dir, const char *name, const char *shown, const char *note,
                   struct store_holder *holder, struct store_error *error);
+
+/* Gives such a lock back; -1 is none. */
+void store_unlock_at(int fd);
 struct store_lock *store_lock_named(const char *name, const char *note, struct store_holder *holder,
                                     struct store_error *error);
 void store_unlock(struct store_lock *lock);

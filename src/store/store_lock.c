@@ -78,7 +78,7 @@ static int refuse(const char *shown, const struct store_holder *holder, struct s
                     holder->note[0] != '\0' ? ", run " : "", holder->note);
 }
 
-/* In the shared home the next one to hold it may be another of the group, whatever the umask says. */
+/* In the shared home the next holder may be another of the group, whatever the umask says. */
 static int open_lock(int dir, const char *name) {
   const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
   int fd = openat(dir, name, flags | O_CREAT | O_EXCL, store_file_mode());
@@ -130,9 +130,15 @@ struct store_lock *store_lock_named(const char *name, const char *note, struct s
   return NULL;
 }
 
+void store_unlock_at(int fd) {
+  if (fd < 0) return;
+  (void)!ftruncate(fd, 0); /* the next one to be refused must not read our name */
+  close(fd);
+}
+
 void store_unlock(struct store_lock *lock) {
   if (lock == NULL) return;
-  close(lock->fd);
+  store_unlock_at(lock->fd);
   free(lock);
 }
 

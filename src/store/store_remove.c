@@ -84,7 +84,7 @@ int store_remove(const char *id, struct store_holder *holder, struct store_error
     int number = remove_entry(runs, id);
     if (number == 0) sweep(runs);
     code = number == 0 ? 0 : store_fail_errno(error, number, "remove run", id);
-    close(lock);
+    store_unlock_at(lock);
   }
   if (dir >= 0) close(dir);
   close(runs);

@@ -21,7 +21,7 @@ static void run_close(struct store_run *run) {
   /* Room that was reserved and not used goes back. */
   if (run->journal >= 0 && run->reserved > run->size) (void)!ftruncate(run->journal, run->size);
   close_fd(&run->journal);
-  close_fd(&run->lock);
+  store_unlock_at(run->lock);
   close_fd(&run->dir);
   free(run->dir_path);
   free(run->journal_path);

@@ -24,8 +24,8 @@ struct store_run {
   struct store_error broken; /* the first failure; code is empty while there was none */
 };
 
-/* Makes a directory as the home wants it: in the shared one the group writes too, whatever the umask
-   says. Returns 0, or -1 and errno. */
+/* Makes a directory as the home wants it: in the shared one the group writes too, whatever the
+   umask says. Returns 0, or -1 and errno. */
 int store_make_dir(int at, const char *name);
 
 /* Something met this errno. True when it is a full disk, the run is still being opened and the
