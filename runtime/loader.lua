@@ -1,6 +1,7 @@
 --- Playbooks: text to header and steps. Loading only declares; nothing touches the world.
 local errors = require "runtime.errors"
 local files = require "runtime.playbook_files"
+local random = require "runtime.random"
 local loader = {}
 
 --- Instructions that the top level of a playbook may take: far more than declaring needs.
@@ -295,7 +296,7 @@ function loader.load(services, given, options)
   scope.environment, book.known = sandbox.build {
     globals = globals,
     require = module_loader(host, scope),
-    random = host.random and host.random.bytes,
+    random = random.source(host),
     where = host.where,
   }
   local chunk = compile(host, book.text, book.file, scope.environment)

@@ -88,6 +88,7 @@ function run_of.new(services, book, environment, values)
     step_records = {},
     inner_ids = {},
     clock_offset = 0,
+    seed = host.random and host.random.hex(16), -- what math.random of the playbook follows from
     command_line = command_line(services.options.words[1], environment, flags),
   }
   run.context = {
@@ -142,6 +143,7 @@ function run_of.start_record(services, run, book)
     operator = run.operator,
     hostname = host.system.hostname(),
     pid = host.system.pid(),
+    seed = run.seed,
     mode = run.dry and "dry" or "live",
   }
 end

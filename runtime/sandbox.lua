@@ -12,7 +12,7 @@ local basic = {
   "assert", -- raise in words
   "error",
   "ipairs",
-  "math", -- numbers; random comes from the host
+  "math", -- numbers; random follows from the run's recorded seed
   "next", -- in order, as pairs
   "pairs", -- in order, so that two runs do the same
   "rawequal", -- compares, changes nothing
@@ -142,22 +142,53 @@ local function copy(map)
   return result
 end
 
---- math, with randomness from the host: `bytes(n)` gives n random bytes.
-local function build_math(bytes)
+--- A whole number from low to high, each as likely: what does not divide evenly is drawn again.
+local function draw(bytes, low, high)
+  local width = high - low + 1
+  if width <= 0 then -- all of them, or more than half: no multiple of it fits
+    local word
+    repeat
+      word = string.unpack("<i8", bytes(8))
+    until width == 0 or (word >= low and word <= high)
+    return word
+  end
+  local most = math.maxinteger - (math.maxinteger % width + 1) % width
+  local word
+  repeat
+    word = string.unpack("<I8", bytes(8)) & math.maxinteger
+  until word <= most
+  return low + word % width
+end
+
+--- math, with randomness of the run: `source.bytes(n)` gives n bytes, `source.seed(text)` begins anew.
+local function build_math(source)
   local library = copy(math)
-  library.randomseed = nil
   function library.random(low, high)
-    local word = string.unpack("<I8", bytes(8)) & math.maxinteger
     if low == nil then
-      return (word >> 10) / (1 << 53)
+      return (string.unpack("<I8", source.bytes(8)) >> 11) / (1 << 53)
+    elseif low == 0 and high == nil then
+      return (string.unpack("<i8", source.bytes(8)))
     elseif high == nil then
       low, high = 1, low
     end
-    if math.type(low) ~= "integer" or math.type(high) ~= "integer" or low > high then
+    low, high = math.tointeger(low), math.tointeger(high)
+    if not low or not high then
+      error("bad argument to 'random' (whole numbers expected)", 2)
+    elseif low > high then
       error("bad argument to 'random' (interval is empty)", 2)
     end
-    local width = high - low + 1
-    return width > 0 and low + word % width or word
+    return draw(source.bytes, low, high)
+  end
+  function library.randomseed(...)
+    local seed = {}
+    for i = 1, select("#", ...) do
+      local part = select(i, ...)
+      if type(part) ~= "number" and type(part) ~= "string" then
+        error(("bad argument #%d to 'randomseed' (number expected, got %s)"):format(i, type(part)), 2)
+      end
+      seed[i] = tostring(part)
+    end
+    source.seed(table.concat(seed, ","))
   end
   return library
 end
@@ -181,7 +212,7 @@ function sandbox.hint(name, known)
 end
 
 --- Builds the environment that chunks of one playbook share.
----@param options {globals: table, require: fun(name: string): any, random: fun(n: integer): string, where: fun(): string?}
+---@param options {globals: table, require: fun(name: string): any, random: {bytes: fun(n: integer): string, seed: fun(seed: string)}, where: fun(): string?}
 ---@return table environment, string[] names every name it has, sorted
 function sandbox.build(options)
   harden()

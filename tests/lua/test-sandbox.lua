@@ -4,10 +4,11 @@ local errors = require "runtime.errors"
 local sandbox = require "runtime.sandbox"
 
 local api = { http = { get = function() return 1 end }, step = function() end }
+local drawn, seeded = {}, nil
 local scope = sandbox.build {
   globals = api,
   require = function(name) return name end,
-  random = function(n) return ("\255"):rep(n) end,
+  random = { bytes = function(n) return table.remove(drawn, 1) or ("\7"):rep(n) end, seed = function(text) seeded = text end },
   where = function() return "x.lua:1" end,
 }
 
@@ -75,11 +76,26 @@ t.test("pairs is ordered, also over what is frozen", function()
   t.equal(run 'local s = "" for k in pairs(http) do s = s .. k end return s', "get")
 end)
 
-t.test("random numbers come from the host", function()
+t.test("random numbers come from the run's sequence, whole ones without a bias", function()
   t.equal(run "return math.random(1, 6) == math.random(1, 6)", true)
   local n = run "return math.random(6)"
   t.ok(n >= 1 and n <= 6)
   local f = run "return math.random()"
   t.ok(f >= 0 and f < 1)
-  t.equal(run "return math.randomseed", nil)
+  local most = string.pack("<I8", math.maxinteger) -- 2^63 - 1: of 3 it would favour the first
+  drawn = { most, most, string.pack("<I8", 7) }
+  t.equal(run "return math.random(3)", 2)
+  t.equal(#drawn, 0)
+  t.equal(math.type(run "return math.random(0)"), "integer")
+  t.equal(run "return math.random(math.mininteger, math.maxinteger)", 0x0707070707070707)
+  drawn = { string.pack("<i8", 5), string.pack("<i8", -5) }
+  t.equal(run "return math.random(math.mininteger, 4)", -5)
+end)
+
+t.test("math.random refuses what is no interval; a seed of the author's begins anew", function()
+  t.contains(refusal "return math.random(2, 1)", "interval is empty")
+  t.contains(refusal "return math.random(1.5)", "whole numbers expected")
+  t.contains(refusal "return math.randomseed({})", "number expected, got table")
+  run "math.randomseed(42)"
+  t.equal(seeded, "42")
 end)
