@@ -1,9 +1,9 @@
 --- HTTP: http "name":get(path) to a connection of the environment, http.get(url) to any origin that
 --- the header's uses.http names.
 local reading = { "query", "headers", "expect", "retries", "follow" }
-local changing = { "query", "headers", "json", "form", "body", "file", "expect" }
+local changing = { "query", "headers", "json", "form", "body", "file", "expect", "idempotency" }
 -- A read's options name a body, too, so that one is refused with its reason and not as unknown.
-local anything = { "query", "headers", "json", "form", "body", "file", "expect", "retries", "follow" }
+local anything = { "query", "headers", "json", "form", "body", "file", "expect", "retries", "follow", "idempotency" }
 
 local function row(class, verb, options, help)
   return {

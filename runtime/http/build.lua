@@ -241,6 +241,26 @@ local function retries_of(method, opts)
   return retries
 end
 
+--- The header in which the request's own key goes, so that a repeat is told from a second request.
+---@return string? name
+local function idempotency_of(class, opts, by_name)
+  local wanted = opts.idempotency
+  if not wanted then
+    return nil
+  elseif class == "read" then
+    misuse("option 'idempotency': a read may be made again as it is")
+  elseif wanted ~= true and type(wanted) ~= "string" then
+    misuse(("option 'idempotency': expected true or a header's name, got %s"):format(type(wanted)))
+  end
+  local name = wanted == true and "Idempotency-Key" or wanted
+  check_header(name, "key", function() end)
+  if by_name[name:lower()] then
+    misuse(("option 'idempotency': header '%s' is given as well"):format(name),
+      "leave the header out: its key is made, and kept for a repeat")
+  end
+  return name
+end
+
 --- Credentials of the connection or the URL, unless the call brings its own Authorization.
 local function add_credentials(request, connection, parts, by_name)
   if by_name.authorization then
@@ -260,6 +280,7 @@ end
 ---@field expected string   in words
 ---@field class "read"|"change"
 ---@field declared boolean? the environment says it is a read
+---@field idempotency string? the header that carries the request's own key
 
 --- Builds the request of `method` to args' path or URL. Raises usage or refused.
 ---@param services table
@@ -289,6 +310,7 @@ function build.request(services, method, path, args)
   if class == "read" then
     check_read(method, { path = full, body = body }, by_name, opts)
   end
+  local idempotency = idempotency_of(class, opts, by_name)
   local expects, words = expected(opts.expect)
   local timeout = opts.timeout or connection.timeout
   local request = {
@@ -300,6 +322,7 @@ function build.request(services, method, path, args)
     expected = words,
     retries = retries_of(method, opts),
     shown_headers = shown,
+    idempotency = idempotency,
     send = {
       method = method,
       url = parts.origin .. full,

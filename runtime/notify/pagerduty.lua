@@ -32,7 +32,7 @@ function pagerduty.key(message)
 end
 
 --- The event without its routing key.
----@param message table what notify sends: text, title, severity, event, once, id, run, environment, playbook
+---@param message table what notify sends: text, title, severity, event, once, id, may_repeat, run, environment, playbook
 ---@param hostname string
 ---@return table
 function pagerduty.event(message, hostname)
@@ -41,8 +41,9 @@ function pagerduty.event(message, hostname)
     return event
   end
   event.client = "opsrun"
+  local first = (message.may_repeat and "(may be a repeat) " or "") .. (message.title and (message.title .. ": ") or "")
   event.payload = {
-    summary = cut((message.title and (message.title .. ": ") or "") .. message.text, SUMMARY),
+    summary = cut(first .. message.text, SUMMARY),
     severity = pagerduty.severities[message.severity] or "error",
     source = hostname,
     component = message.playbook,

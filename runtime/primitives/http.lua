@@ -7,6 +7,8 @@
 local build = require "runtime.http.build"
 local errors = require "runtime.errors"
 local response = require "runtime.http.response"
+local time_text = require "runtime.time_text"
+local text = require "runtime.text"
 
 local methods = {
   get = "GET",
@@ -31,6 +33,9 @@ local hints = {
 --- Statuses and failures after which a read may be tried again.
 local passing = { [429] = true, [502] = true, [503] = true, [504] = true }
 local passing_codes = { refused = true, connect = true, resolve = true, reset = true, timeout = true }
+
+--- Seconds for which servers remember an idempotency key, at the least.
+local remembered = 86400
 
 local preview_lines, preview_width = 20, 160
 
@@ -103,6 +108,7 @@ return function(services)
         url = request.send.url,
         headers = request.shown_headers,
         credentials = credentials_shown(request.send),
+        idempotency = request.idempotency,
         body = request.send.body and host.digest.sha256(request.send.body),
         bytes = request.send.body and #request.send.body,
         file = request.send.file,
@@ -127,15 +133,62 @@ return function(services)
 
   --- The client's own validator has the last word before anything is opened.
   function adapter.prepare(_, request)
+  ---@return table? token {file, bytes, modified; header, key}: the file that is sent, the request's own key
     local ok, why = host.http.check(request.send)
     if not ok then
       error(errors.refused { message = ("%s is not sent: %s"):format(request.summary, why) }, 0)
     end
-    return request.send.file and look_at_file(request.send.file) or nil
+    local token = request.send.file and look_at_file(request.send.file) or nil
+    if request.idempotency then
+      token = token or {}
+      token.header = request.idempotency
+      token.key = request.repeats and request.repeats.key or host.random.hex(16)
+    end
+    return token
   end
 
-  local function send_once(request)
-    local answer, err = host.http.request(request.send)
+  --- The request that is prepared next is the one of this token again: it carries the same key.
+  ---@param request table
+  ---@param token table? of its effect.begin
+  function adapter.mark_repeat(request, token)
+    request.repeats = token
+  end
+
+  --- May a request that was begun and never answered be made again? Only with a key by which the server
+  --- knows it: what became of it cannot be asked for.
+  ---@param record table its effect.begin
+  ---@return "repeat"|nil, string? why
+  function adapter.settle(_, record)
+    local token = record.token or {}
+    if not token.key then
+      return nil, "whether a request arrived cannot be seen (idempotency = true makes it safe to repeat)"
+    elseif host.clock.wall() - (time_text.epoch(host.clock, "UTC", record.t) or 0) > remembered then
+      return nil, "its idempotency key is older than a day: the server may have forgotten it"
+    elseif token.file then
+      local facts = host.files.stat(token.file)
+      if not facts or facts.size ~= token.bytes or facts.mtime ~= token.modified then
+        return nil, ("'%s' is not what was sent any more"):format(token.file)
+      end
+    end
+    return "repeat"
+  end
+
+  --- What is sent, with the key of the token.
+  local function sending(request, token)
+    if not token or not token.key then
+      return request.send
+    end
+    local send = {}
+    for name, value in pairs(request.send) do
+      send[name] = value
+    end
+    send.headers = table.move(request.send.headers, 1, #request.send.headers, 1, {})
+    send.headers[#send.headers + 1] = { token.header, token.key }
+    return send
+  end
+
+  local function send_once(request, token)
+    local answer, err = host.http.request(sending(request, token))
     if not answer then
       err.hint = err.hint or hints[err.code]
       return nil, errors.from_host(err, request.class), passing_codes[err.code]
@@ -165,14 +218,14 @@ return function(services)
     return tls
   end
 
-  function adapter.perform(verb, request)
+  function adapter.perform(verb, request, token)
     if verb == "certificate" then
       request.expects = function()
         return true
       end
     end
     for attempt = 1, request.retries + 1 do
-      local answer, err, may_pass = send_once(request)
+      local answer, err, may_pass = send_once(request, token)
       if answer then
         return verb == "certificate" and certificate(answer) or answer
       end
@@ -203,6 +256,9 @@ return function(services)
       lines[#lines + 1] = "  " .. header
     end
     if request.send.body and request.send.body ~= "" then
+    if request.idempotency then
+      lines[#lines + 1] = ("  %s: a key of its own"):format(request.idempotency:lower())
+    end
       for _, line in ipairs(preview_body(request.send.body)) do
         lines[#lines + 1] = "  " .. line
       end

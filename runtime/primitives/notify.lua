@@ -30,6 +30,7 @@ end
 --- The message in one line and some, as people read it.
 local function plain_text(message)
   local first = message.severity and ("[%s] "):format(message.severity) or ""
+  first = first .. (message.may_repeat and "(may be a repeat) " or "")
   local title = message.title and (message.title .. ": ") or ""
   return first .. (events[message.event] or "") .. title .. message.text
 end
@@ -128,7 +129,12 @@ return function(services)
       message = mail.build {
         from = config.from,
         to = to,
-        subject = plain_text { severity = message.severity, event = message.event, text = message.title or message.text },
+        subject = plain_text {
+          severity = message.severity,
+          event = message.event,
+          may_repeat = message.may_repeat,
+          text = message.title or message.text,
+        },
         text = message.text .. "\n\n-- \n" .. footer(message),
         id = message.id,
         date = host.clock.fields(host.clock.wall(), "Etc/UTC"),
@@ -230,8 +236,21 @@ return function(services)
   end
 
   --- The key under which a receiver can tell a repeat from a second message.
-  function adapter.prepare()
-    return { id = host.random.hex(16) }
+  function adapter.prepare(_, request)
+    return { id = request.repeats and request.repeats.id or host.random.hex(16) }
+  end
+
+  --- The message that is prepared next is the one of this token again: the same key, and marked.
+  ---@param request table
+  ---@param token table? of its effect.begin
+  function adapter.mark_repeat(request, token)
+    request.repeats = token
+    request.message.may_repeat = true
+  end
+
+  --- Whom a message reached that was begun and never ended cannot be seen. Twice told is better than never.
+  function adapter.settle()
+    return "repeat"
   end
 
   --- One task a channel, so that a slow one delays no other. Returns {ok, why} a channel.

@@ -7,8 +7,10 @@ local pool = require "runtime.redis.pool"
 local reviewed = require "runtime.redis.reviewed"
 local scan = require "runtime.redis.scan"
 local seconds_of = require "runtime.seconds"
+local settle = require "runtime.redis.settle"
 local text = require "runtime.text"
 local texts = require "runtime.redis.texts"
+local time_text = require "runtime.time_text"
 local words = require "runtime.redis.words"
 
 --- A summary's length, lines of a preview, and what of a reply the journal keeps.
@@ -268,6 +270,30 @@ return function(services)
   end
 
   -- -- the journal and a dry run --------------------------------------------------------------------
+  --- Did commands happen that were begun and never ended? Reads only, proved like any other.
+  ---@param record table its effect.begin
+  ---@return "done"|nil, string? why
+  function adapter.settle(_, record)
+    local found, entry = pcall(sessions.entry, sessions, record.target)
+    if not found then
+      error(errors.effect { message = tostring(entry), code = "connection", outcome = "failed" }, 0)
+    end
+    local age = host.clock.wall() - (time_text.epoch(host.clock, "UTC", record.t) or 0)
+    return settle.find(record, age, function(commands)
+      local classes = {}
+      for i, list in ipairs(commands) do
+        classes[i] = classify.command(list, entry.trusted)
+      end
+      local request = { entry = entry, classes = classes, class = "read" }
+      prove(request)
+      local replies, err = send(request, commands)
+      if not replies then
+        texts.raise(entry.name, "a look", err, "read")
+      end
+      return replies, err
+    end)
+  end
+
 
   --- Counts what a reply holds; false when it cannot be kept as JSON.
   local function measure(value, sum)
