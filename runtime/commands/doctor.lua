@@ -4,6 +4,7 @@ local codes = require "runtime.codes"
 local environments = require "runtime.environment"
 local errors = require "runtime.errors"
 local files = require "runtime.playbook_files"
+local ssh = require "runtime.shell.ssh"
 local text = require "runtime.text"
 
 local marks = { ok = "ok", warning = "warning", failed = "FAILED" }
@@ -142,7 +143,7 @@ local function check_connection(host, environment, printer, kind, name)
   local began = host.clock.monotonic()
   local ok, detail = pcall(probes[kind], host, environment, name)
   local took = ("%.0f ms"):format((host.clock.monotonic() - began) * 1000)
-  local what = kind .. " " .. name
+  local what = (kind == "hosts" and "host" or kind) .. " " .. name
   if ok then
     printer.line("ok", what, ("%s, %s"):format(detail, took))
   else
@@ -154,7 +155,34 @@ local function check_connection(host, environment, printer, kind, name)
   end
 end
 
-local function check_environment(host, environment, printer)
+--- Every host: connects as a run would, and asks who we are there.
+local function check_hosts(services, environment, printer)
+  local hosts = environment.hosts()
+  local connections = ssh.new { host = services.host, environment = environment }
+  probes.hosts = function(_, _, name)
+    local request = { argv = { "sh", "-c", "id -un; uname -n" }, summary = "id", timeout = 10 }
+    local answer, err = connections:command(connections:connect(name), request, "read")
+    if not answer then
+      error(errors.from_host(err, "read"), 0)
+    elseif answer.code ~= 0 then
+      error(errors.effect {
+        message = ("host '%s' lets us in, and runs no command: exit code %d"):format(name, answer.code),
+        code = tostring(answer.code),
+        outcome = "failed",
+        hint = answer.stderr:match "[^\r\n]+",
+      }, 0)
+    end
+    local user, node = answer.stdout:match "(%S+)%s+(%S+)%s*$"
+    return ("lets us in as %s on %s"):format(user or "?", node or "?")
+  end
+  for _, name in ipairs(text.keys(hosts.hosts)) do
+    check_connection(services.host, environment, printer, "hosts", name)
+  end
+  connections:close()
+end
+
+local function check_environment(services, environment, printer)
+  local host = services.host
   printer.heading(("Environment %s"):format(environment.name))
   printer.line("ok", "file", environment.path .. (environment.protected and " (protected)" or ""))
   for _, kind in ipairs { "sql", "http", "redis" } do
@@ -162,7 +190,8 @@ local function check_environment(host, environment, printer)
       check_connection(host, environment, printer, kind, name)
     end
   end
-  for _, kind in ipairs { "logs", "hosts", "notify", "services" } do
+  check_hosts(services, environment, printer)
+  for _, kind in ipairs { "logs", "notify", "services" } do
     local names = environment.names(kind)
     if #names > 0 then
       printer.line("ok", kind, table.concat(names, ", ") .. " (named, not tried)")
@@ -179,7 +208,7 @@ return function(services)
   check_places(services, printer)
   local environment = environments.load_if_any(services, services.options.flags.environment)
   if environment then
-    check_environment(host, environment, printer)
+    check_environment(services, environment, printer)
   else
     host.term.out "\nWith -e ENV the connections of an environment are tried too.\n"
   end

@@ -70,7 +70,7 @@ function ssh_options.proxy(jump, opts)
   for i, word in ipairs(words) do
     words[i] = text.shell_word(word):gsub("%%", "%%%%")
   end
-  return ("exec %s -W '[%%h]:%%p' -- %s"):format(table.concat(words, " "), jump.address)
+  return ("%s -W '[%%h]:%%p' -- %s"):format(table.concat(words, " "), jump.address)
 end
 
 --- The words of a connection that others share through a socket.
@@ -86,7 +86,7 @@ end
 --- The words of a command over a shared connection, and over nothing else: without it ssh fails.
 function ssh_options.through(socket, address, line, tty)
   return {
-    "ssh", "-F", "none", "-S", socket, "-o", "ControlMaster=no", "-o", "ProxyCommand=exec false", "-o", "BatchMode=yes",
+    "ssh", "-F", "none", "-S", socket, "-o", "ControlMaster=no", "-o", "ProxyCommand=false", "-o", "BatchMode=yes",
     "-o", "LogLevel=ERROR", "-o", "EscapeChar=none", tty and "-tt" or "-T", "--", address, line,
   }
 end
