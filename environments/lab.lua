@@ -30,6 +30,11 @@ return {
       db = "primary", cache = "cache", site = "secure", logs = "app",
       report = "report", team = "team", oncall = "oncall",
     },
+    ["weekly/backup-verification"] = {
+      bucket = env "S3_BUCKET", endpoint = env "S3_URL", access_key = env "S3_KEY", secret_key = secret.env "S3_SECRET",
+      media = "media/", db = "primary", staging = "primary", same_server = true,      -- the lab has one server
+      report = "report", team = "team", oncall = "oncall",
+    },
     ["incident/db-exhaustion"] = {
       api  = "api",
       team = "team",

@@ -35,8 +35,10 @@ def start(lab, port):
         listener.bind(("127.0.0.1", port))
         listener.listen(64)
         waiter, server = (os.path.join(HERE, "s3", name) for name in ("wait.py", "server.js"))
-        lab.processes.start("s3", [sys.executable, "-SE", waiter, str(listener.fileno()), "node", server, MODULES,
-                                   settings], lab.path("s3.log"), keep=(listener.fileno(),))
+        # s3rver makes the tokens of its pages with DES, which OpenSSL 3 keeps apart
+        command = ["node", "--openssl-legacy-provider", server, MODULES, settings]
+        lab.processes.start("s3", [sys.executable, "-SE", waiter, str(listener.fileno()), *command],
+                            lab.path("s3.log"), keep=(listener.fileno(),))
 
 
 def put(lab, key, body):

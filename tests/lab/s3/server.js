@@ -1,4 +1,5 @@
-// An S3 server of the lab: s3rver on a socket that is handed over, with one login. Nobody gets in without.
+// An S3 server of the lab: s3rver on a socket that is handed over. Who does not give its key is turned away;
+// signatures of version 4 are not checked, s3rver cannot.
 // usage: node server.js MODULES SETTINGS, the listening socket is descriptor 3
 "use strict";
 const fs = require("fs");

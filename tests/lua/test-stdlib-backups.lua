@@ -1,0 +1,116 @@
+--- stdlib/backups over pretend files, commands and databases: which backup is the newest, what is asked for, and
+--- when a restored table counts as wrong.
+local t = require "harness"
+
+local times = {}
+times.__index = times
+times.__sub = function(a, b) return type(b) == "number" and setmetatable({ epoch = a.epoch - b }, times) or a.epoch - b.epoch end
+times.__lt = function(a, b) return a.epoch < b.epoch end
+
+local function at(epoch)
+  return setmetatable({ epoch = epoch }, times)
+end
+
+--- The module, loaded with only what the sandbox would give it.
+local function load_backups(more)
+  local env = {
+    require = function() return { holding = function() return nil end } end,
+    fail = function(text, ...) error({ message = text:format(...) }, 0) end,
+    now = function() return at(1000) end, time = { parse = function(text) return at(tonumber(text)) end },
+    always = function() end,
+    sql = { format = function(text) return text end },
+    ipairs = ipairs, pairs = pairs, math = math, table = table, tostring = tostring,
+  }
+  for name, value in pairs(more or {}) do env[name] = value end
+  return assert(loadfile("stdlib/backups.lua", "t", env))()
+end
+
+--- A shell whose commands are kept, and whose every answer has these rows.
+local function shell_of(rows)
+  local calls = {}
+  local function call(argv, opts)
+    calls[#calls + 1] = { argv = argv, line = table.concat(argv, " "), opts = opts }
+    return { rows = function() return rows end, stdout = "" }
+  end
+  return { read = call, run = call }, calls
+end
+
+t.test("the newest is the one written last, whatever its name; files of checksums are no backups", function()
+  local shell = shell_of {
+    { name = "db/zz-old.dump", bytes = 9, at = "10" }, { name = "db/a.dump", bytes = 5, at = "900" },
+    { name = "db/a.dump.sha256", bytes = 1, at = "905" }, { name = "db/b.dump", bytes = 6, at = "600" },
+  }
+  local list = load_backups({ shell = shell }).list { bucket = "kept", prefix = "db/" }
+  t.equal({ list[1].name, list[2].name, list[3].name, #list }, { "db/a.dump", "db/b.dump", "db/zz-old.dump", 3 })
+  t.equal(list[1].checksum, "db/a.dump.sha256")
+  t.equal(list[2].checksum, nil)
+  t.equal(list[1].age, 100)
+end)
+
+t.test("the longest gap is between two that follow each other", function()
+  local backups = load_backups()
+  t.equal(backups.longest_gap { { at = at(900) }, { at = at(600) }, { at = at(500) } }, 300)
+  t.equal(backups.longest_gap { { at = at(900) } }, nil)
+end)
+
+t.test("a place without a backup is an error that names it", function()
+  local backups = load_backups { shell = (shell_of {}) }
+  t.equal(t.raises(backups.list, { bucket = "kept", prefix = "db/" }).message, "there is no backup: nothing in s3://kept/db/")
+end)
+
+t.test("the key of a bucket is handed over as a variable, never as a word", function()
+  local shell, calls = shell_of { { name = "x", bytes = 1, at = "1" } }
+  load_backups({ shell = shell }).list { bucket = "kept", prefix = "", endpoint = "http://h:1", access_key = "me", secret_key = "hidden" }
+  t.equal(calls[1].opts.env.AWS_SECRET_ACCESS_KEY, "hidden")
+  t.equal(calls[1].line:find("hidden", 1, true), nil)
+  t.equal(calls[1].line:match "%-%-endpoint%-url %S+", "--endpoint-url http://h:1")
+  t.equal(calls[1].opts.net, true)
+end)
+
+t.test("the sums of all pages are added up", function()
+  local shell = shell_of { { count = 1000, bytes = 5000 }, { count = 12, bytes = 100 } }
+  t.equal(load_backups({ shell = shell }).total({ bucket = "kept" }, "media/"), { count = 1012, bytes = 5100 })
+end)
+
+t.test("a plain file is restored from where it is; a packed one is copied and unpacked aside", function()
+  local shell, calls = shell_of {}
+  local files = { filesystems = function() return {} end, mkdir = function() end }
+  local backups = load_backups { shell = shell, files = files }
+  t.equal(backups.fetch({ dir = "/kept" }, { name = "/kept/x.dump" }, "/work/d"), { dir = "/kept", name = "x.dump" })
+  t.equal(#calls, 0)
+  local copy = backups.fetch({ dir = "/kept" }, { name = "/kept/x.dump.gz", bytes = 1 }, "/work/d")
+  t.equal(copy, { dir = "/work/d", name = "backup.dump", packed = "backup.dump.gz" })
+  t.equal({ calls[1].line, calls[2].line }, { "cp -- /kept/x.dump.gz /work/d/backup.dump.gz", "gzip --decompress --keep backup.dump.gz" })
+end)
+
+--- Compares one table of so many rows with one of so many.
+local function compared(production, restored, opts)
+  local function database(measure)
+    return {
+      query = function() return { { schema = "public", name = "orders", stamp = "created_at" } } end,
+      one = function() return measure end,
+    }
+  end
+  local full = { tables = {}, same = opts and opts.same or {}, stamps = {}, at = at(1000) }
+  return load_backups().compare(database(production), database(restored), full)[1]
+end
+
+t.test("a few rows more or less are none, all rows gone are all", function()
+  t.equal(compared({ rows = 10 }, { rows = 8 }).off, 0)
+  t.equal(compared({ rows = 3 }, { rows = 0 }).off, 100)
+  t.equal(compared({ rows = 1000 }, { rows = 900 }).off, 10)
+  t.equal(compared({ rows = 1000 }, { rows = 1100 }).off, 10)
+  t.equal(compared({ rows = 0 }, { rows = 0 }).off, 0)
+end)
+
+t.test("how far the newest row lags behind is told where a column says it", function()
+  t.equal(compared({ rows = 9, newest = 990 }, { rows = 9, newest = 930 }).behind, 60)
+  t.equal(compared({ rows = 9, newest = 930 }, { rows = 9, newest = 990 }).behind, 0)
+  t.equal(compared({ rows = 9 }, { rows = 9 }).behind, nil)
+end)
+
+t.test("content counts only for tables that must be the same", function()
+  t.equal(compared({ rows = 1, content = "1" }, { rows = 1, content = "2" }).content, nil)
+  t.equal(compared({ rows = 1, content = "1" }, { rows = 1, content = "2" }, { same = { "orders" } }).content, "differs")
+  t.equal(compared({ rows = 1, content = "1" }, { rows = 1, content = "1" }, { same = { "public.orders" } }).content, "equal")
+end)
