@@ -10,6 +10,8 @@ types.rows = {
   { "integer", "2147483647", I, 2147483647 },
   { "bigint", "9223372036854775807", I, math.maxinteger },
   { "bigint", "-9223372036854775808", I, math.mininteger },
+  { "bigint", "999999999999999999", I, 999999999999999999 },
+  { "bigint", "1000000000000000000", I, 1000000000000000000 },
   { "oid", "4294967295", I, 4294967295 },
   { "xid", "4294967295", I, 4294967295 },
   { "cid", "7", I, 7 },
@@ -19,6 +21,11 @@ types.rows = {
   { "double precision", "0.1", F, 0.1 },
   { "double precision", "1.7976931348623157e308", F, 1.7976931348623157e308 },
   { "double precision", "5e-324", F, 5e-324 },
+  { "double precision", "0", F, 0.0 },
+  { "double precision", "3.141592653589793", F, 3.141592653589793 },
+  { "double precision", "9007199254740991", F, 9007199254740991.0 },
+  { "double precision", "900719925474099.25", F, 900719925474099.25 },
+  { "double precision", "-123456789.123", F, -123456789.123 },
   { "double precision", "-Infinity", F, -math.huge },
   { "numeric", "12345678901234567890.123456789012345678901234567890", S, "12345678901234567890.123456789012345678901234567890" },
   { "numeric(12,2)", "0.10", S, "0.10" },
@@ -131,6 +138,16 @@ function types.test(t)
   t.claim(cell.g == math.maxinteger, "a sum of bigint is exact", cell.g)
   t.claim(cell.h == "\0\255" and cell.i[1] == "\1", "bytea is bytes, in arrays too", cell.i[1])
   t.claim(cell.j == 0.5, "a numeric with a fraction is a float", cell.j)
+  local zero = t.call(adapter, "value", "db", "SELECT '-0'::float8 AS v")
+  t.claim(zero == 0 and 1 / zero == -math.huge, "a negative zero keeps its sign", zero)
+  -- every other way of writing a number: as strtod reads it, which tonumber calls
+  local texts = t.call(adapter, "query", "db", [[SELECT v::text AS text, v, (v::numeric)::text AS digits, v::numeric AS n
+    FROM (SELECT ((i * 7919) % 1000003) * 10.0::float8 ^ (i % 31 - 12) * (1 - 2 * (i % 2)) AS v FROM generate_series(1, 5000) i) AS s]])
+  local wrong = 0
+  for _, row in ipairs(texts) do
+    if row.v ~= tonumber(row.text) + 0.0 or row.n ~= tonumber(row.digits) then wrong = wrong + 1 end
+  end
+  t.claim(#texts == 5000 and wrong == 0, "5,000 floats and numerics of all sizes are the nearest doubles", wrong)
   t.claim(count >= 40, "at least 40 types", count)
   print(("%d types, %d values: each exact, and the same when bound again"):format(count, #types.rows))
   adapter.close()
