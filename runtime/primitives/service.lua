@@ -156,7 +156,8 @@ return function(services)
         if not ok then
           facts = errors.wrap(facts)
           if i > 1 then -- some hosts are changed: that is to be known
-            facts.hint = ("it was done on %s%s"):format(table.concat(request.hosts, ", ", 1, i - 1), facts.hint and "; " .. facts.hint or "")
+            local done = "it was done on " .. table.concat(request.hosts, ", ", 1, i - 1)
+            facts.hint = facts.hint and ("%s; %s"):format(done, facts.hint) or done
             facts.outcome = facts.outcome == "not sent" and "failed" or facts.outcome
           end
           error(facts, 0)

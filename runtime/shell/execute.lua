@@ -1,5 +1,6 @@
 --- Runs a command, here or on another host, and says what went wrong: for every adapter that runs commands.
 local errors = require "runtime.errors"
+local words = require "runtime.text"
 local ssh = require "runtime.shell.ssh"
 local execute = {}
 
@@ -15,7 +16,7 @@ local signal_names = {
 --- The last lines of a text that say something, in one, or nil.
 local function last_lines(output, count)
   local lines = {}
-  for line in output:gmatch "[^\r\n]+" do
+  for line in words.masked(output):gmatch "[^\r\n]+" do
     if line:find "%S" then
       lines[#lines + 1] = line
     end
@@ -159,7 +160,8 @@ end
 ---@param jail table? of host.process.run
 ---@return table answer of host.process.run, with path and size when stdout became an artifact
 function execute.run(services, request, class, jail)
-  local host, answer, err = services.host, nil, nil
+  local host = services.host
+  local answer, err
   open_artifact(services, request)
   if request.host then
     local connections = ssh.of(services)

@@ -70,7 +70,7 @@ function ssh_options.proxy(jump, opts)
   for i, word in ipairs(words) do
     words[i] = text.shell_word(word):gsub("%%", "%%%%")
   end
-  return ("%s -W '[%%h]:%%p' -- %s"):format(table.concat(words, " "), jump.address)
+  return table.concat(words, " ") .. " -W '[%h]:%p' -- " .. jump.address
 end
 
 --- The words of a connection that others share through a socket.
