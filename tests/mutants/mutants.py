@@ -390,4 +390,20 @@ MUTANTS = [
         "new": "CURLUSESSL_NONE : CURLUSESSL_TRY",
         "tests": ["e2e/test_notify"],
     },
+    {
+        "name": "newest-backup-by-name",
+        "promise": "the newest backup is the one written last, whatever its name",
+        "file": "stdlib/backups.lua",
+        "old": "if a.at.epoch ~= b.at.epoch then return a.at > b.at end",
+        "new": "if a.name ~= b.name then return a.name > b.name end",
+        "tests": ["lua/test-stdlib-backups"],
+    },
+    {
+        "name": "an-empty-table-is-a-few-rows-off",
+        "promise": "a table that was restored without its rows is found",
+        "file": "stdlib/backups.lua",
+        "old": "off == 0 or off <= FEW and there.rows > 0",
+        "new": "off == 0 or off <= FEW",
+        "tests": ["lua/test-stdlib-backups"],
+    },
 ]
