@@ -1,4 +1,4 @@
-/* A batch on its way: commands formatted by hiredis, sent in one write, replies read as they come.
+/* A batch on its way: its commands sent in one write, replies read by hiredis as they come.
  * Sending and receiving go on side by side, so that a server which answers before it has read all
  * can never be waited for while it waits for us. */
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "redis_internal.h"
 
 #define READS_AT_ONCE 64 /* then others on the loop have their turn */
+#define HEAD_BYTES 24    /* a sign, the digits of a size, a line end */
 
 struct redis_batch *batch_new(void) { return calloc(1, sizeof(struct redis_batch)); }
 
@@ -39,6 +40,21 @@ static bool reserve(struct redis_batch *batch, size_t more) {
   return true;
 }
 
+/* "*3\r\n", "$11\r\n" */
+static char *put_head(char *at, char sign, size_t number) {
+  char digits[HEAD_BYTES];
+  char *first = digits + sizeof digits;
+  do *--first = (char)('0' + number % 10);
+  while ((number /= 10) > 0);
+  size_t count = (size_t)(digits + sizeof digits - first);
+  *at++ = sign;
+  memcpy(at, first, count);
+  memcpy(at + count, "\r\n", 2);
+  return at + count + 2;
+}
+
+/* hiredis's formatter prints each size with sprintf and copies twice: for a pipeline of many small
+   commands that was a quarter of all we did. */
 const char *batch_add(struct redis_batch *batch, int argc, const char **argv,
                       const size_t *lengths) {
   if (batch->expected >= REDIS_MAX_COMMANDS) return "too many commands at once";
@@ -47,19 +63,19 @@ const char *batch_add(struct redis_batch *batch, int argc, const char **argv,
     if (lengths[i] > REDIS_MAX_BATCH_BYTES - total) return "the commands are larger than 64 MiB";
     total += lengths[i];
   }
-  char *formatted = NULL;
-  int length = redisFormatCommandArgv(&formatted, argc, argv, lengths);
-  if (length < 0) return "out of memory";
-  bool fits = reserve(batch, (size_t)length);
-  if (fits) {
-    memcpy(batch->out + batch->length, formatted, (size_t)length);
-    batch->length += (size_t)length;
-    if (batch->expected == 0) batch->first_length = batch->length;
-    batch->expected++;
+  size_t room = HEAD_BYTES + (total - batch->length) + (size_t)argc * (HEAD_BYTES + 2);
+  if (!reserve(batch, room)) return "out of memory";
+  char *at = put_head(batch->out + batch->length, '*', (size_t)argc);
+  for (int i = 0; i < argc; i++) {
+    at = put_head(at, '$', lengths[i]);
+    memcpy(at, argv[i], lengths[i]);
+    memcpy(at + lengths[i], "\r\n", 2);
+    at += lengths[i] + 2;
   }
-  explicit_bzero(formatted, (size_t)length);
-  free(formatted);
-  return fits ? NULL : "out of memory";
+  batch->length = (size_t)(at - batch->out);
+  if (batch->expected == 0) batch->first_length = batch->length;
+  batch->expected++;
+  return NULL;
 }
 
 static void end(struct redis_conn *conn) {
