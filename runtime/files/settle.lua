@@ -113,8 +113,10 @@ end
 
 function judge.compress(at)
   local target = look(at.host, at.path .. ".gz")
-  if not target then
-    return unchanged(at) and at.now and NOT or nil, "it changed since, and no '.gz' is beside it"
+  if not target and at.now and unchanged(at) then
+    return NOT
+  elseif not target then
+    return nil, "it changed since, and no '.gz' is beside it"
   end
   -- Its '.gz' takes its name when it is whole, with the time of the original.
   local whole = at.before and parse(target.id).written == parse(at.before).written

@@ -160,13 +160,16 @@ function settle.transaction(pool, entry, token, limit)
       local row, err = ask(entry, session, question, token.xid)
       if not row then
         -- "in the future": recovery found no trace of the id, so that nothing of it was committed
-        local forgotten = crashed and err.code == "22023"
-        return forgotten and "aborted" or nil, err.message
+        if crashed and err.code == "22023" then
+          return "aborted"
+        end
+        return nil, err.message
       elseif row.status == "aborted" then
         return "aborted" -- in a later life, too: what was once committed never is
+      elseif row.status == "committed" and not crashed then
+        return "committed"
       elseif row.status == "committed" then
-        return not crashed and "committed" or nil,
-          "the server crashed since, or its statistics were reset: the transaction's id may have been given again"
+        return nil, "the server crashed since, or its statistics were reset: the transaction's id may have been given again"
       elseif row.status ~= "in progress" then
         return nil, "it is so long ago that the server does not remember"
       elseif pool.services.host.clock.monotonic() > deadline then
