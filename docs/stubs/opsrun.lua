@@ -42,6 +42,7 @@ function group(name, opts, fn) end
 ---@field above table? {warning =, critical =}: bad when the value is greater
 ---@field below table? {warning =, critical =}: bad when the value is less
 ---@field between table? {low, high}: critical outside, both ends allowed
+---@field change table? {warning = "20%", critical = "50%", over = "24h"}: bad when it differs by more from its earlier value
 ---@field expect any? critical when the value is another
 ---@field missing string? the verdict on nil; default "unknown"
 ---@field or_fail boolean|string? critical fails the step, with this text
@@ -52,6 +53,12 @@ function group(name, opts, fn) end
 ---@param opts? opsrun.check.options|string
 ---@return "ok"|"warning"|"critical"|"unknown"
 function check(name, value, opts) end
+
+--- the verdict that check would give, told to nobody: no line, no series, no exit code
+---@param value any
+---@param limits table|string
+---@return "ok"|"warning"|"critical"|"unknown", string?
+function judge(value, limits) end
 
 ---@class opsrun.show.options
 ---@field title string? a line above
@@ -123,6 +130,11 @@ function parallel(list, opts) end
 ---@param fn? function
 ---@return any[], any[]
 function each(list, opts, fn) end
+
+--- the hosts behind a name of the environment, for each(hosts "web", fn) and shell.run(…, {host = name})
+---@param name string
+---@return string[]
+function hosts(name) end
 
 ---@class opsrun.choose.options
 ---@field default string? the id that Enter, or --yes, takes
@@ -500,6 +512,7 @@ function http_handle:certificate(path, opts) end
 ---@field body any?
 ---@field file any?
 ---@field expect any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -523,6 +536,7 @@ function http_handle:delete(path, opts) end
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -546,6 +560,7 @@ function http_handle:get(path, opts) end
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -569,6 +584,7 @@ function http_handle:head(path, opts) end
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -612,6 +628,7 @@ function http_handle:pages(path, opts) end
 ---@field body any?
 ---@field file any?
 ---@field expect any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -633,6 +650,7 @@ function http_handle:patch(path, opts) end
 ---@field body any?
 ---@field file any?
 ---@field expect any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -654,6 +672,7 @@ function http_handle:post(path, opts) end
 ---@field body any?
 ---@field file any?
 ---@field expect any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -677,6 +696,7 @@ function http_handle:put(path, opts) end
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -722,6 +742,7 @@ function http.certificate(path, opts) end
 ---@field body any?
 ---@field file any?
 ---@field expect any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -745,6 +766,7 @@ function http.delete(path, opts) end
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -768,6 +790,7 @@ function http.get(path, opts) end
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -791,6 +814,7 @@ function http.head(path, opts) end
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -834,6 +858,7 @@ function http.pages(path, opts) end
 ---@field body any?
 ---@field file any?
 ---@field expect any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -855,6 +880,7 @@ function http.patch(path, opts) end
 ---@field body any?
 ---@field file any?
 ---@field expect any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -876,6 +902,7 @@ function http.post(path, opts) end
 ---@field body any?
 ---@field file any?
 ---@field expect any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -899,6 +926,7 @@ function http.put(path, opts) end
 ---@field expect any?
 ---@field retries any?
 ---@field follow any?
+---@field idempotency any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -1013,6 +1041,89 @@ secret = {}
 ---@return any # secret
 function secret.new(what) end
 
+---@class opsrun.service
+local service_handle = {}
+
+---@class opsrun.options.service_restart
+---@field host any?
+---@field settle any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- restarts it, one host after another, and sees it come up anew (change)
+---@param opts? opsrun.options.service_restart
+---@return any # {state, detail, pid, running, hosts}
+function service_handle:restart(opts) end
+
+---@class opsrun.options.service_scale
+---@field host any?
+---@field settle any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- so many of it, and sees them run (change)
+---@param count number
+---@param opts? opsrun.options.service_scale
+---@return any # {state, detail, pid, running, hosts}
+function service_handle:scale(count, opts) end
+
+---@class opsrun.options.service_start
+---@field host any?
+---@field settle any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- starts it, and sees it come up (change)
+---@param opts? opsrun.options.service_start
+---@return any # {state, detail, pid, running, hosts}
+function service_handle:start(opts) end
+
+---@class opsrun.options.service_status
+---@field host any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- how it is: active, inactive, failed, changing, missing or unknown; the worst of its hosts (read)
+---@param opts? opsrun.options.service_status
+---@return any # {state, detail, pid, running, hosts}
+function service_handle:status(opts) end
+
+---@class opsrun.options.service_stop
+---@field host any?
+---@field settle any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- stops it, and sees that it is down (change)
+---@param opts? opsrun.options.service_stop
+---@return any # {state, detail, pid, running, hosts}
+function service_handle:stop(opts) end
+
+--- A connection or name of the environment.
+---@param name string
+---@return opsrun.service
+function service(name) end
+
 ---@class opsrun.shell_library
 shell = {}
 
@@ -1021,6 +1132,10 @@ shell = {}
 ---@field env any?
 ---@field stdin any?
 ---@field cwd any?
+---@field host any?
+---@field user any?
+---@field tty any?
+---@field to any?
 ---@field net any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
@@ -1040,6 +1155,10 @@ function shell.read(command, opts) end
 ---@field env any?
 ---@field stdin any?
 ---@field cwd any?
+---@field host any?
+---@field user any?
+---@field tty any?
+---@field to any?
 ---@field id string?
 ---@field timeout opsrun.Duration?
 ---@field on_dry table?
@@ -1207,6 +1326,21 @@ function sql.format(text, ...) end
 ---@class opsrun.state
 local state_handle = {}
 
+---@class opsrun.options.state_before
+---@field over any?
+---@field id string?
+---@field timeout opsrun.Duration?
+---@field on_dry table?
+---@field costs table<string, number>?
+---@field happened function?
+---@field summary any?
+
+--- the value a check had in the last run here, or, with over, in the last run that is at least so long ago (read)
+---@param name string
+---@param opts? opsrun.options.state_before
+---@return any # {t, value} | nil
+function state_handle:before(name, opts) end
+
 --- the value kept under a key, or the default (read)
 ---@param key string
 ---@param default? any
@@ -1234,6 +1368,14 @@ function state_handle:update(key, fn) end
 ---@param name string
 ---@return opsrun.state
 function state(name) end
+
+---@class opsrun.thresholds_library
+thresholds = {}
+
+--- the limits of a named threshold, as the environment, the header or default.lua say (pure)
+---@param name string
+---@return any # {above, below, between, change, expect, missing, unit}
+function thresholds.of(name) end
 
 ---@class opsrun.time_library
 time = {}

@@ -113,6 +113,26 @@ static void test_no_deadlock(void) {
   free(input);
 }
 
+static void test_terminal(void) {
+  char *argv[] = {"bash", "-c", "tty >/dev/null && [ -t 0 ] && echo two >&2; : </dev/tty && stty size", NULL};
+  struct process_request request = request_of(argv);
+  request.tty = true;
+  request.timeout_ms = 20000;
+  struct op *op = run_request(&request);
+  CHECK(output_is(op, "two\n24 80\n"),
+        "with a terminal all streams are it, it controls the command, and bytes stay as they are");
+  op_destroy(op);
+  char *stays[] = {"bash", "-c", "setsid sleep 86430 & sleep 86430", NULL};
+  request.argv = stays;
+  request.timeout_ms = 300;
+  uint64_t start = loop_now_ns();
+  op = run_request(&request);
+  CHECK(op->failed && strcmp(op->code, "timeout") == 0 && process_result(op)->left == 0 &&
+            seconds_since(start) < 3,
+        "a command with a terminal is ended as any other");
+  op_destroy(op);
+}
+
 static void test_tee(void) {
   char path[] = "/tmp/opsrun-tee-XXXXXX";
   int fd = mkostemp(path, O_CLOEXEC);
@@ -126,8 +146,20 @@ static void test_tee(void) {
   CHECK(facts.st_size == 3000000 && process_result(op)->out.kept == 10,
         "the whole stdout goes to a given descriptor as well");
   op_destroy(op);
-  close(fd);
+  request.tee_fd = -1;
+  request.tee_path = path;
+  char *other[] = {"printf", "new", NULL};
+  request.argv = other;
+  op = run_request(&request);
+  fstat(fd, &facts);
+  CHECK(!op->failed && facts.st_size == 3, "or into a file, which is written anew");
+  op_destroy(op);
   unlink(path);
+  op = run_request(&request);
+  CHECK(op->failed && op->outcome == OP_NOT_SENT && strcmp(op->code, "artifact") == 0,
+        "a file that is not there is told before the command runs");
+  op_destroy(op);
+  close(fd);
 }
 
 static void test_timeout(void) {
@@ -219,6 +251,7 @@ int main(void) {
   test_hygiene();
   test_output_cap();
   test_no_deadlock();
+  test_terminal();
   test_tee();
   test_timeout();
   test_cancel();

@@ -1,0 +1,218 @@
+--- Services over a pretend host: which commands each kind sends, what their answers mean, when a change counts as
+--- done, and what an environment may say.
+local t = require "harness"
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local service_settings = require "runtime.service_settings"
+local kinds = {
+  systemd = require "runtime.service.systemd",
+  docker = require "runtime.service.docker",
+  compose = require "runtime.service.compose",
+  process = require "runtime.service.process",
+}
+local new_adapter = require "runtime.primitives.service"
+
+context.open { locals = function() return {} end }
+
+local function words(step)
+  return table.concat(step.argv, " ")
+end
+
+--- A look that answers from a list of {code, stdout, stderr} and writes down what was asked.
+local function looker(answers)
+  local asked = {}
+  return function(argv)
+    asked[#asked + 1] = type(argv) == "table" and table.concat(argv, " ") or argv
+    local answer = table.remove(answers, 1)
+    local lines = {}
+    for line in (answer.stdout or ""):gmatch "[^\n]+" do
+      lines[#lines + 1] = line
+    end
+    return {
+      code = answer.code or 0, stdout = answer.stdout or "", stderr = answer.stderr or "",
+      text = ((answer.stdout or ""):gsub("\n$", "")), lines = function() return lines end, rows = function() return answer.rows end,
+    }
+  end, asked
+end
+
+t.test("a unit of systemd: exact commands, states in our words, another identity after every start", function()
+  local unit = { systemd = "app.service" }
+  t.equal(words(kinds.systemd.change(unit, "restart")[1]), "systemctl --no-ask-password restart -- app.service")
+  t.equal(kinds.systemd.change(unit, "scale", 2), nil)
+  local function status(said)
+    local look, asked = looker { { stdout = said } }
+    return kinds.systemd.status(unit, look), asked
+  end
+  local facts, asked = status("LoadState=loaded\nActiveState=active\nSubState=running\nResult=success\n"
+    .. "MainPID=42\nInvocationID=ab\nNRestarts=3\n")
+  t.equal(facts, { state = "active", detail = "running", pid = 42, identity = "ab", restarts = 3 })
+  t.contains(asked[1], "systemctl show --no-pager --property=LoadState,")
+  t.equal(status("LoadState=not-found\nActiveState=inactive\nMainPID=0\nInvocationID=\n").state, "missing")
+  facts = status "LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\nMainPID=0\nInvocationID=cd\n"
+  t.equal({ facts.state, facts.detail, facts.pid }, { "failed", "exit-code", nil })
+  t.equal(status("LoadState=loaded\nActiveState=activating\nSubState=auto-restart\n").state, "changing")
+end)
+
+t.test("a container: health counts, one that is not there is missing, a deaf engine is an error", function()
+  local container = { docker = "app" }
+  t.equal(words(kinds.docker.change(container, "stop")[1]), "docker stop -- app")
+  local function status(answer)
+    local look = looker { answer }
+    return kinds.docker.status(container, look)
+  end
+  local function state(status_word, health)
+    return status({ rows = { { Status = status_word, Pid = 7, StartedAt = "t", Health = health and { Status = health } } } }).state
+  end
+  t.equal({ state "running", state("running", "starting"), state("running", "unhealthy"), state "exited", state "restarting" },
+    { "active", "changing", "failed", "inactive", "changing" })
+  t.equal(status({ code = 1, stderr = "Error: No such container: app\n" }).state, "missing")
+  t.contains(tostring(t.raises(status, { code = 1, stderr = "Cannot connect to the Docker daemon\n" })), "Cannot connect")
+end)
+
+t.test("a service of compose: all its containers, in its directory, scaled by number", function()
+  local app = { compose = "app", dir = "/srv", file = "prod.yml", project = "p" }
+  local steps = kinds.compose.change(app, "scale", 3)
+  t.equal(words(steps[1]), "docker compose --project-name p --file prod.yml "
+    .. "up --detach --no-deps --no-recreate --no-build --scale app=3 app")
+  t.equal(steps[1].cwd, "/srv")
+  local two = { { Status = "running", StartedAt = "1" }, { Status = "exited", StartedAt = "2" } }
+  local look, asked = looker { { stdout = "a1\nb2\n" }, { rows = two } }
+  local facts = kinds.compose.status(app, look)
+  t.equal({ facts.state, facts.running }, { "failed", 1 })
+  t.equal(asked[1], "docker compose --project-name p --file prod.yml ps --all --quiet app")
+  t.contains(asked[2], "-- a1 b2")
+  look = looker { { stdout = "" } }
+  t.equal(kinds.compose.status(app, look).state, "inactive")
+end)
+
+t.test("commands of the environment: exit codes as init scripts have them, restart is stop and start", function()
+  local app = { start = { "up" }, stop = "down", status = { "look" } }
+  local steps = kinds.process.change(app, "restart")
+  t.equal({ steps[1].argv, steps[2].argv }, { "down", { "up" } })
+  t.equal(kinds.process.change({ status = { "look" } }, "restart"), nil)
+  local function state(code)
+    local look = looker { { code = code } }
+    return kinds.process.status(app, look).state
+  end
+  t.equal({ state(0), state(1), state(3), state(4) }, { "active", "inactive", "inactive", "unknown" })
+  local look, asked = looker { { stdout = "42\n" }, { stdout = "Sat Nov 21\n" } }
+  t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "active", pid = 42, identity = "42 Sat Nov 21" })
+  t.equal(asked, { "cat -- /run/a", "ps -o lstart= -p 42" })
+end)
+
+t.test("an environment says one way a service runs, with that way's fields", function()
+  local function refusal(config)
+    local err = t.raises(service_settings.read, "services.app", config, { groups = { web = { "web1" } }, hosts = { web1 = {} } })
+    return err.message, err.hint
+  end
+  t.contains(refusal { host = "web" }, "nothing says what runs it")
+  t.contains(refusal { systemd = "a", docker = "b" }, "do not go together")
+  t.contains(select(2, refusal { systemd = "a", hots = "web" }), "did you mean 'host'?")
+  t.contains(refusal { systemd = "--now" }, "systemd: expected a name")
+  t.contains(refusal { start = {}, status = { "x" } }, "start: expected a command")
+  t.contains(refusal { start = { "x" } }, "nothing says whether it runs")
+  t.contains(refusal { compose = "a" }, "has a name and a directory")
+  local message, hint = refusal { systemd = "a", host = "wbe" }
+  t.contains(message, "there is no host 'wbe'")
+  t.equal(hint, "did you mean 'web'?")
+end)
+
+-- The adapter over a machine whose systemd is a table.
+
+local machine, sent
+
+local function show(unit)
+  return ("LoadState=loaded\nActiveState=%s\nSubState=x\nResult=success\nMainPID=%d\nInvocationID=%s\n"):format(
+    unit.state, unit.pid, unit.id)
+end
+
+local function run_process(given)
+  local verb = given.argv[2] == "show" and "show" or given.argv[3]
+  sent[#sent + 1] = table.concat(given.argv, " ")
+  if verb == "show" then
+    machine.looks = machine.looks + 1
+    if machine.on_look then
+      machine.on_look(machine.looks)
+    end
+    return { code = 0, stdout = show(machine), stderr = "", truncated = false, stdout_bytes = 1, stderr_bytes = 0 }
+  end
+  machine.on(verb)
+  return { code = machine.code or 0, stdout = "", stderr = "it went wrong\n", truncated = false, stdout_bytes = 0, stderr_bytes = 14 }
+end
+
+local function adapter(behaviour)
+  sent = {}
+  machine = { state = "active", pid = 1, id = "one", looks = 0 }
+  machine.on = behaviour.on or function(verb)
+    machine.state, machine.pid, machine.id = verb == "stop" and "inactive" or "active", machine.pid + 1, machine.id .. "+"
+  end
+  machine.on_look, machine.code = behaviour.on_look, behaviour.code
+  local now = 0
+  local host = {
+    json = {},
+    system = { env = function() return "/bin" end, hostname = function() return "here" end, euid = 0 },
+    process = { run = run_process, find = function() return "/bin/systemctl" end, jail_status = function() return true end },
+    task = { sleep = function(seconds) now = now + seconds return true end },
+    clock = { monotonic = function() return now end },
+  }
+  local environment = {
+    name = "e", hosts = function() return { groups = {}, hosts = {} } end,
+    connection = function() return { systemd = "app", timeout = 10 } end,
+  }
+  return new_adapter { host = host, environment = environment, run = {} }
+end
+
+local function change(behaviour, verb, opts)
+  local service = adapter(behaviour)
+  local effect = service.describe(verb, { name = "app", opts = opts })
+  local token = service.prepare(verb, effect.request)
+  return service.perform(verb, effect.request, token), token
+end
+
+t.test("a restart counts when it is up as another one, and still is a second later", function()
+  local done, token = change({}, "restart")
+  t.equal({ done.state, done.pid, done.hosts[1].host }, { "active", 2, "here" })
+  t.equal(token.before[1].identity, "one")
+  t.equal(sent[2], "systemctl --no-ask-password restart -- app")
+end)
+
+t.test("a restart after which the old one still runs is none", function()
+  local err = t.raises(change, { on = function() end }, "restart")
+  t.equal(err.outcome, "failed")
+  t.contains(err.message, "'app' is not as it should be after restart: active")
+  t.contains(err.hint, "systemctl status app")
+end)
+
+t.test("one that comes up and falls over again has not come up", function()
+  local err = t.raises(change, { on_look = function(n) if n == 3 then machine.state = "failed" end end }, "restart")
+  t.contains(err.message, "came up and did not stay up: failed")
+end)
+
+t.test("one that fails to start is told at once, not after the time-out", function()
+  local err = t.raises(change, { on = function() machine.state, machine.id = "failed", "two" end }, "start")
+  t.contains(err.message, "after start: failed")
+  t.equal(machine.looks, 2)
+end)
+
+t.test("a command that fails is told in its own words", function()
+  local err = t.raises(change, { code = 1 }, "stop")
+  t.contains(err.message, "'systemctl --no-ask-password stop -- app' exited with 1")
+  t.contains(err.hint, "it went wrong")
+end)
+
+t.test("an operation that a service does not have skips the step, aloud", function()
+  local err = t.raises(change, {}, "scale")
+  t.contains(tostring(err), "expected how many")
+  local service = adapter {}
+  err = t.raises(service.describe, "scale", { 3, name = "app", opts = {} })
+  t.equal(errors.is(err, "skip"), true)
+  t.equal(err.message, "'app' is a systemd unit app, which has no 'scale'")
+end)
+
+t.test("a dry run shows the exact command", function()
+  local service = adapter {}
+  local effect = service.describe("stop", { name = "app", opts = {} })
+  t.equal(effect.summary, "stop app (systemd unit app)")
+  t.equal(service.preview("stop", effect.request).lines, { "systemctl --no-ask-password stop -- app" })
+  t.equal(sent, {})
+end)
