@@ -19,6 +19,7 @@ return function(host)
     require("runtime.context").open(host.task)
     require("runtime.tasks").open(host.task)
     require("runtime.journal").open_host(host)
+    require("runtime.text").mask_with(host.mask.apply)
     require("runtime.plain").open(host.json)
   end
   local services = { host = host, options = host.options, errors = errors }

@@ -72,7 +72,7 @@ function report_json.open(given)
         unencodable = tostring(why),
       }
     end
-    host.term.out(text .. "\n")
+    host.term.out(host.mask.json(text) .. "\n") -- as JSON, so that no form hides behind an escape
     if event.event == "run.end" and event.failure then
       host.term.message("error", report_text.failure_text(event), event.failure.hint)
     end

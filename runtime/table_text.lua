@@ -1,4 +1,5 @@
 --- Rows and values as aligned text, for the report. Off a terminal nothing is cut or wrapped.
+local words = require "runtime.text"
 local table_text = {}
 
 local display_width = function(text)
@@ -73,7 +74,7 @@ function table_text.format(fmt, ...)
 end
 
 local function one_line(text)
-  return (text:gsub("%s*\n%s*", " ⏎ "):gsub("\t", " "))
+  return (words.masked(text):gsub("%s*\n%s*", " ⏎ "):gsub("\t", " "))
 end
 
 --- The columns of a list of rows: as asked, as the rows' source says, else all keys in byte order.
@@ -107,6 +108,7 @@ end
 
 --- Cuts a text to `width` columns, with … in the last.
 local function cut(text, width)
+  text = words.masked(text)
   if display_width(text) <= width then
     return text
   end
@@ -146,7 +148,7 @@ end
 ---@return string[]
 function table_text.wrap(text, width)
   local lines = {}
-  for line in (text .. "\n"):gmatch "(.-)\n" do
+  for line in (words.masked(text) .. "\n"):gmatch "(.-)\n" do
     wrap_line(lines, line, width)
   end
   return lines
@@ -292,7 +294,7 @@ end
 function table_text.any(value, columns, width)
   if type(value) == "string" then
     local lines = {}
-    for line in (value:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do
+    for line in (words.masked(value):gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do
       lines[#lines + 1] = line
     end
     return lines

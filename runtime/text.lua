@@ -1,6 +1,39 @@
 --- Words and lines: suggestions, plurals, quoting, wrapping. Pure.
 local text = {}
 
+local mask = function(given)
+  return given
+end
+
+--- Hands over the host's masking. The masking writer sees what is written; what is cut, wrapped or put on
+--- one line before that must be masked before: half a secret matches nothing, and is half a secret.
+---@param fn fun(text: string): string, any
+function text.mask_with(fn)
+  mask = fn
+end
+
+--- The text with every secret in it replaced by its name.
+function text.masked(given)
+  return (mask(given))
+end
+
+--- At most so many bytes of a text, masked first, cut at a whole character, with … behind.
+---@param bytes integer
+function text.cut(given, bytes)
+  given = text.masked(given)
+  if #given <= bytes then
+    return given
+  end
+  return given:sub(1, (utf8.offset(given, 0, bytes + 1) or bytes + 1) - 1) .. "…"
+end
+
+--- A text in one line, masked first, its white space as single blanks; at most so many bytes.
+---@param bytes integer?
+function text.one_line(given, bytes)
+  local line = text.masked(given):gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")
+  return bytes and text.cut(line, bytes) or line
+end
+
 --- How many single-letter edits (insert, delete, replace, swap of neighbours) lead from a to b.
 ---@param a string
 ---@param b string

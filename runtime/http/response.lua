@@ -1,6 +1,7 @@
 --- The answer of an HTTP request as a playbook sees it: {status, url, headers, header_list, body, json,
 --- time, timing, tls} with :at(path) and :need(path).
 local errors = require "runtime.errors"
+local words = require "runtime.text"
 local text = require "runtime.text"
 local response = {}
 
@@ -30,7 +31,7 @@ local function raise_not_json(answer, why)
     message = ("the answer of %s is not JSON: %s"):format(facts[answer].summary, why),
     code = "not json",
     outcome = "done",
-    hint = "it begins: " .. answer.body:sub(1, 200),
+    hint = "it begins: " .. words.cut(answer.body, 200),
   }, 0)
 end
 

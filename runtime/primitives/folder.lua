@@ -22,7 +22,7 @@ local function render(host, name, content)
     if not text then
       error(errors.wrap(("artifact '%s': %s"):format(name, why)), 0)
     end
-    return text .. "\n"
+    return host.mask.json(text) .. "\n" -- as JSON, so that no form hides behind an escape
   elseif name:find "%.csv$" then
     local columns = table_text.columns(content)
     local lines = { table.concat(columns, ",") }

@@ -7,6 +7,7 @@
 local build = require "runtime.http.build"
 local errors = require "runtime.errors"
 local response = require "runtime.http.response"
+local text = require "runtime.text"
 local time_text = require "runtime.time_text"
 local text = require "runtime.text"
 
@@ -48,7 +49,7 @@ local function status_error(request, answer)
       outcome = "unknown"
     end
   end
-  local body = answer.body:gsub("%s+", " "):sub(1, 200)
+  local body = text.one_line(answer.body, 200)
   return errors.effect {
     message = ("%s answered %d, expected %s"):format(request.summary, answer.status, request.expected),
     code = tostring(answer.status),
@@ -60,12 +61,12 @@ end
 --- The lines of a body that a dry run shows.
 local function preview_body(body)
   local lines = {}
-  for line in (body .. "\n"):gmatch "(.-)\n" do
+  for line in (text.masked(body) .. "\n"):gmatch "(.-)\n" do
     if #lines == preview_lines then
       lines[#lines + 1] = ("… %d bytes in all"):format(#body)
       break
     end
-    lines[#lines + 1] = #line > preview_width and (line:sub(1, preview_width) .. "…") or line
+    lines[#lines + 1] = text.cut(line, preview_width)
   end
   return lines
 end

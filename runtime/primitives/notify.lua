@@ -66,7 +66,7 @@ return function(services)
       return nil, err.message
     end
     if answer.status // 100 ~= 2 then
-      local said = answer.body:gsub("%s+", " "):sub(1, 100)
+      local said = words.one_line(answer.body, 100)
       return nil, ("answered %d%s"):format(answer.status, said ~= "" and ": " .. said or "")
     end
     return true
@@ -160,7 +160,7 @@ return function(services)
       return nil, err.message
     end
     if result.code ~= 0 then
-      local said = (result.stderr or ""):gsub("%s+", " "):sub(1, 100)
+      local said = words.one_line(result.stderr or "", 100)
       return nil, ("'%s' exited with %s%s"):format(channel.command[1], result.code, said ~= "" and ": " .. said or "")
     end
     return true
@@ -181,13 +181,9 @@ return function(services)
     elseif opts.title ~= nil and tostring(opts.title):find "%c" then
       misuse("notify: option 'title' is one line of text", "the text may have several")
     end
-    local text = args[1]
-    if #text > longest_text then
-      text = text:sub(1, utf8.offset(text, 0, longest_text) - 1) .. "…"
-    end
     return {
       schema = 1,
-      text = host.mask.apply(text),
+      text = words.cut(host.mask.apply(args[1]), longest_text),
       title = opts.title and host.mask.apply(tostring(opts.title)),
       severity = severity,
       event = event,

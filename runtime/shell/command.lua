@@ -3,6 +3,7 @@
 local errors = require "runtime.errors"
 local seconds_of = require "runtime.seconds"
 local sinks = require "runtime.sinks"
+local texts = require "runtime.text"
 local units = require "runtime.units"
 local command = {}
 
@@ -170,10 +171,10 @@ local function placed(line, place)
 end
 
 local function summary_of(argv, text)
-  local whole = text or command.join(argv)
+  local whole = texts.masked(text or command.join(argv))
   local line = whole:match "^%s*([^\n]*)"
   if #line > summary_bytes then
-    line = line:sub(1, (utf8.offset(line, 0, summary_bytes) or summary_bytes) - 1) .. "…"
+    line = texts.cut(line, summary_bytes)
   elseif whole:match "^%s*[^\n]*\n%s*%S" then
     line = line .. " …"
   end

@@ -1,6 +1,6 @@
 --- Runs a command, here or on another host, and says what went wrong: for every adapter that runs commands.
 local errors = require "runtime.errors"
-local words = require "runtime.text"
+local text = require "runtime.text"
 local ssh = require "runtime.shell.ssh"
 local execute = {}
 
@@ -16,7 +16,7 @@ local signal_names = {
 --- The last lines of a text that say something, in one, or nil.
 local function last_lines(output, count)
   local lines = {}
-  for line in words.masked(output):gmatch "[^\r\n]+" do
+  for line in text.masked(output):gmatch "[^\r\n]+" do
     if line:find "%S" then
       lines[#lines + 1] = line
     end

@@ -1,6 +1,7 @@
 --- What a command answered, as a playbook sees it: {code, stdout, stderr, text, truncated} with :lines()
 --- and :rows().
 local errors = require "runtime.errors"
+local words = require "runtime.text"
 local result = {}
 
 --- What is remembered beside the fields, so that showing a result does not show it.
@@ -36,7 +37,7 @@ function methods.rows(answer)
     if line:find "%S" then
       local row, why = known.json.decode(line)
       if row == nil then
-        fail(("line %d of '%s' is not JSON: %s"):format(number, known.summary, tostring(why)), "it reads: " .. line:sub(1, 200))
+        fail(("line %d of '%s' is not JSON: %s"):format(number, known.summary, tostring(why)), "it reads: " .. words.cut(line, 200))
       end
       rows[#rows + 1] = row
     end

@@ -1,5 +1,6 @@
 --- What errors of the database say to a person: cause first, where in the statement, what to try.
 local errors = require "runtime.errors"
+local words = require "runtime.text"
 
 local texts = {}
 
@@ -52,7 +53,7 @@ end
 
 --- One line of a statement for summaries.
 function texts.short(text, limit)
-  local line = text:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")
+  local line = words.one_line(text)
   limit = limit or 72
   if (utf8.len(line) or #line) > limit then
     local cut = utf8.offset(line, limit) or limit

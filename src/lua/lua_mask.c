@@ -54,17 +54,82 @@ static void mask_value(lua_State *L) {
   }
 }
 
+/* Writes the escape at `at` (its backslash) as what it stands for; returns the bytes it took. */
+static size_t unescape(const char *at, size_t left, char *out, size_t *used) {
+  static const char from[] = "nrtbf", to[] = "\n\r\t\b\f";
+  if (left < 2) return left;
+  const char *known = memchr(from, at[1], sizeof from - 1);
+  if (at[1] != 'u' || left < 6) {
+    out[(*used)++] = known != NULL ? to[known - from] : at[1];
+    return 2;
+  }
+  char digits[5] = {at[2], at[3], at[4], at[5], '\0'};
+  unsigned long code = strtoul(digits, NULL, 16);
+  if (code < 0x80) {
+    out[(*used)++] = (char)code;
+  } else if (code >= 0xDC80 && code <= 0xDCFF) { /* our own form of a byte that is no UTF-8 */
+    out[(*used)++] = (char)(code & 0xFF);
+  } else if (code < 0x800) {
+    out[(*used)++] = (char)(0xC0 | (code >> 6));
+    out[(*used)++] = (char)(0x80 | (code & 0x3F));
+  } else {
+    out[(*used)++] = (char)(0xE0 | (code >> 12));
+    out[(*used)++] = (char)(0x80 | ((code >> 6) & 0x3F));
+    out[(*used)++] = (char)(0x80 | (code & 0x3F));
+  }
+  return 6;
+}
+
+/* The string behind the quote at text[at - 1]; returns where it ends. `plain` gets what it says. */
+static size_t read_string(const char *text, size_t len, size_t at, char *plain, size_t *used,
+                          bool *escaped) {
+  *used = 0;
+  *escaped = false;
+  while (at < len && text[at] != '"') {
+    if (text[at] == '\\') {
+      *escaped = true;
+      at += unescape(text + at, len - at, plain, used);
+    } else {
+      plain[(*used)++] = text[at++];
+    }
+  }
+  return at;
+}
+
+/* Does a string of the JSON text hold a secret that shows only when its escapes are undone? A form
+   with quotes or backslashes of its own, such as a shell's, is not in the text as it is. */
+static bool hides_a_secret(lua_State *L, const char *text, size_t len) {
+  if (memchr(text, '\\', len) == NULL) return false;
+  char *plain = malloc(len);
+  if (plain == NULL) luaL_error(L, "not enough memory");
+  bool found = false;
+  for (size_t at = 0; at < len && !found; at++) {
+    if (text[at] != '"') continue;
+    size_t used = 0, hits = 0;
+    bool escaped = false;
+    at = read_string(text, len, at + 1, plain, &used, &escaped);
+    char *masked = escaped ? mask_text(plain, used, NULL, &hits) : NULL;
+    found = escaped && (masked == NULL || hits > 0);
+    free(masked);
+  }
+  explicit_bzero(plain, len);
+  free(plain);
+  return found;
+}
+
 void mask_push_json(lua_State *L, const char *text, size_t len) {
   size_t masked_len = 0, hits = 0;
   char *masked = mask_text(text, len, &masked_len, &hits);
   push_owned(L, masked, masked_len);
-  if (hits == 0) return;
   int masked_at = lua_gettop(L);
-  if (json_decode(L, lua_tostring(L, masked_at), masked_len, JSON_PLAIN) == 1) {
+  const char *clean = lua_tostring(L, masked_at);
+  bool hidden = hides_a_secret(L, clean, masked_len);
+  if (hits == 0 && !hidden) return;
+  if (!hidden && json_decode(L, clean, masked_len, JSON_PLAIN) == 1) {
     lua_settop(L, masked_at);
     return;
   }
-  /* A form began inside an escape or was a bare number: mask value by value instead. */
+  /* A form stood behind escapes, began inside one or was a bare number: mask value by value. */
   lua_settop(L, masked_at);
   if (json_decode(L, text, len, JSON_LOSSLESS) == 1) {
     mask_value(L);

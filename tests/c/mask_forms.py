@@ -91,8 +91,13 @@ def forms(secret):
         yield "leaf decoded", 1, "s3cr3t/p@ss"
 
 
-for secret in SECRETS:
-    print("S", secret.encode().hex())
-    for name, exact, text in forms(secret):
-        data = text if isinstance(text, bytes) else text.encode()
-        print("F", name.replace(" ", "_"), exact, data.hex())
+def main():
+    for secret in SECRETS:
+        print("S", secret.encode().hex())
+        for name, exact, text in forms(secret):
+            data = text if isinstance(text, bytes) else text.encode()
+            print("F", name.replace(" ", "_"), exact, data.hex())
+
+
+if __name__ == "__main__":
+    main()

@@ -50,6 +50,10 @@ static void check_masking(void) {
               "local m = mask.json(t) local v = json.decode(m) return v ~= nil and v.text == "
               "'\\n1234567' and v.number == '‹secret:D›' and v.key == '‹secret:N›', m"),
         "masked JSON is still JSON, also where a form meets an escape or is a number");
+  CHECK(holds("assert(secret.new('Q', [[it's \"mine\"]])) local shell = [['it'\"'\"'s \"mine\"']]\n"
+              "local m = mask.json(json.encode {text = shell, other = 'a\\\\b'}) local v = "
+              "json.decode(m) return v.text == \"'‹secret:Q›'\" and v.other == 'a\\\\b', m"),
+        "a form with quotes of its own is found behind the escapes of JSON");
   CHECK(holds("return secret.env 'OPSRUN_TEST_SECRET' ~= nil and mask.apply 'x "
               "from-the-environment' == 'x ‹secret:OPSRUN_TEST_SECRET›'"),
         "a secret may come from the environment");

@@ -7,6 +7,7 @@
           self.expect(done, code=0, out=["9 steps"])
 """
 
+import fcntl
 import glob
 import json
 import os
@@ -16,9 +17,11 @@ import select
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -208,10 +211,10 @@ class Terminal:
         if self.pid == 0:
             os.chdir(ROOT)
             os.execve(argv[0], argv, env)
-        import fcntl
-        import struct
-        import termios
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        self.resize(100)
+
+    def resize(self, columns, lines=24):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def read(self, seconds):
         """Takes in what arrives within so many seconds. Returns False at the end."""

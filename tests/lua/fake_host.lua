@@ -331,6 +331,7 @@ function fake.new(given)
   }
   host.digest = { sha256 = function(text) return "sha256 of " .. text end }
   host.mask = {
+    json = function(text) return text end,
     apply = function(text)
       for _, secret in ipairs(given.secrets or {}) do
         text = text:gsub(secret, "‹secret›")

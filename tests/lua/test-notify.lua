@@ -104,7 +104,7 @@ t.test("one failing channel hides no other", function()
   t.equal(result.failed, {
     { channel = "webhook", message = "cannot connect to 'x': connection refused" },
     { channel = "slack", message = "answered 404: *** no_service" },
-    { channel = "command", message = "'fails' exited with 3: because " },
+    { channel = "command", message = "'fails' exited with 3: because" },
   })
 end)
 
