@@ -157,7 +157,12 @@ end
 
 --- Every host: connects as a run would, and asks who we are there.
 local function check_hosts(services, environment, printer)
-  local hosts = environment.hosts()
+  local ok, hosts = pcall(environment.hosts)
+  if not ok then
+    local err = errors.wrap(hosts)
+    printer.line("failed", "hosts", err.message, err.hint)
+    return
+  end
   local connections = ssh.new { host = services.host, environment = environment }
   probes.hosts = function(_, _, name)
     local request = { argv = { "sh", "-c", "id -un; uname -n" }, summary = "id", timeout = 10 }
