@@ -41,14 +41,16 @@ class JournalTest(FaultTest):
 class FullDisk(JournalTest):
     """The run's folder on a small tmpfs, filled up to each level."""
 
+    SIZE = "256k"
+
     def setUp(self):
         super().setUp()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", self.home], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.SIZE},mode=700", "tmpfs", self.home], check=True)
         self.addCleanup(subprocess.run, ["umount", self.home], check=True)
 
     def fill_to(self, left):
         """Leaves so many bytes on the disk."""
-        with open(os.path.join(self.home, "ballast"), "wb") as file:
+        with open(os.path.join(self.home, "filler"), "wb") as file:
             while True:
                 stat = os.statvfs(self.home)
                 room = stat.f_bavail * stat.f_frsize - left
@@ -88,6 +90,49 @@ class FullDisk(JournalTest):
             ends = [r for run in self.run_ids() for r in self.journal(run) if r["type"] == "effect.end"
                     and r["outcome"] == "done"]
             self.assertEqual(len(ends), self.struck(), f"{left} bytes left\n{done}")
+
+
+class OpenedOnAFullDisk(FullDisk):
+    """With the ballast that the run before left."""
+
+    SIZE = "44m"
+
+    def ballast(self):
+        path = os.path.join(self.home, "ballast")
+        return os.stat(path).st_blocks * 512 if os.path.exists(path) else 0
+
+    def fill_to(self, left):
+        """Faster than by writing, for so large a disk."""
+        stat = os.statvfs(self.home)
+        with open(os.path.join(self.home, "filler"), "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, stat.f_bavail * stat.f_frsize - left)
+
+    test_no_change_is_made_that_the_journal_does_not_hold = None
+    test_an_outcome_always_finds_room = None
+
+    def test_the_ballast_opens_a_run_on_a_full_disk_and_the_operator_is_told(self):
+        path, levels = self.step(STRIKE), 0
+        self.expect(self.opsrun("play", path, "-e", "lab"), code=0, absent=["reserve of 8 MiB"])
+        self.assertEqual(self.ballast(), 8 << 20)
+        for left in range(0, 64 * 1024 + 1, 4096):
+            self.lab.ask("TRUNCATE struck")
+            self.fill_to(left)
+            done = self.opsrun("play", path, "-e", "lab")
+            self.expect(done, code=0, err=["is full: opsrun released its reserve of 8 MiB"])
+            self.assertEqual((self.struck(), self.ballast()), (CHANGES, 0), f"{left} bytes left\n{done}")
+            os.unlink(os.path.join(self.home, "filler"))
+            self.expect(self.opsrun("play", path, "-e", "lab", "-n"), code=0, absent=["reserve of 8 MiB"])
+            self.assertEqual(self.ballast(), 8 << 20, "the next run that finds space makes it again")
+            levels += 1
+        print(f"{levels} levels of 0 to 64 KiB: each run opened, each change made, the ballast back afterwards")
+
+    def test_what_cannot_be_opened_with_it_either_is_refused(self):
+        self.opsrun("play", self.step('note "hi"'), "-e", "lab")
+        os.unlink(os.path.join(self.home, "ballast"))
+        self.fill_to(0)
+        done = self.opsrun("play", self.step(STRIKE), "-e", "lab")
+        self.expect(done, code=4, text=[re.escape(self.home), "no space left on device"])
+        self.assertEqual(self.struck(), 0)
 
 
 class Folders(JournalTest):
@@ -163,6 +208,21 @@ class Folders(JournalTest):
         self.assertEqual(self.run_ids(), [stem] + [f"{stem}-{n}" for n in range(2, 6)])
 
 
+# What can touch the world. The resolver and the loop's own pipes are not among them.
+EFFECTS = r"(sendto|sendmsg|connect|execve|unlink|unlinkat|rename|renameat|renameat2|mkdir|mkdirat|truncate|ftruncate)\("
+TRACED = ("write,pwrite64,fdatasync,fsync,sendto,sendmsg,connect,execve,openat,unlink,unlinkat,rename,renameat,"
+          "renameat2,mkdir,mkdirat,truncate,ftruncate,fallocate")
+MIXED = """
+artifact("seen.txt", "seen")
+for i = 1, 4 do
+  sql("primary"):exec("insert into struck values ($1)", {i})
+  files.write(HERE .. "/written", "line " .. i)
+  shell.run { "touch", HERE .. "/touched" }
+  artifact("seen-" .. i .. ".txt", "seen")
+end
+"""
+
+
 class Syncs(JournalTest):
     """What the system calls of a run show."""
 
@@ -170,31 +230,62 @@ class Syncs(JournalTest):
         fd, log = tempfile.mkstemp(prefix="trace", dir=self.room)
         os.close(fd)
         done = self.run_command(
-            ["strace", "-f", "-o", log, "-s", "4000", "-y", "-e", "signal=none",
-             "-e", "trace=write,pwrite64,fdatasync,fsync,sendto,unlinkat", *inject,
+            ["strace", "-f", "-o", log, "-s", "4000", "-y", "-e", "signal=none", "-e", f"trace={TRACED}", *inject,
              OPSRUN, "play", path, "-e", "lab"],
             env={"DATABASE_URL": self.lab.env["DATABASE_URL"] + "?sslmode=disable"})
         with open(log, encoding="utf-8", errors="replace") as file:
             return done, file.read().splitlines()
 
-    def check_order(self, lines):
-        """No statement of a change leaves before its begin record is synced, nor after a failed sync."""
+    def mixed(self):
+        header = ('playbook { title = "Fault", uses = { shell = { "touch" }, files = { "%s" } } }\n' % self.room)
+        return self.step(MIXED.replace("HERE", f'"{self.room}"'), header=header)
+
+    def is_effect(self, line):
+        """Does the call touch anything outside the home?"""
+        if self.home in line:
+            return False
+        return re.search(EFFECTS, line) is not None or re.search(r"openat\(.*O_(WRONLY|RDWR|CREAT)", line) is not None
+
+    def check_order(self, lines, goes_on=False):
+        """Between a begin record and its sync nothing is done to the world; nor after a failure at the home, unless
+        it was overcome (`goes_on`). Returns how many statements were sent."""
         begun, synced, failed, sent = 0, 0, False, 0
         for line in lines:
-            if re.search(r"write\(\d+<[^>]*/journal>", line) and "effect.begin" in line:
+            failed = failed or ("INJECTED" in line and self.home in line and not goes_on)
+            if re.search(r"write\(\d+<[^>]*/journal>", line) and "effect.begin" in line and "INJECTED" not in line:
                 begun += 1
-            elif re.search(r"f(data)?sync\(", line):
-                if "/journal>" in line and re.search(r"= 0$", line):
-                    synced = begun
-                failed = failed or "INJECTED" in line
-            elif "sendto(" in line:
-                if "insert into struck values" in line:
+            elif re.search(r"f(data)?sync\(", line) and "/journal>" in line and re.search(r"= 0$", line):
+                synced = begun
+            elif self.is_effect(line):
+                self.assertEqual(begun if not failed else synced, synced, f"between a begin record and its sync: {line}")
+                if "insert into struck values" in line and "sendto(" in line:
                     sent += 1
-                    self.assertFalse(failed, f"sent after a failed sync: {line}")
+                    self.assertFalse(failed, f"sent after the journal failed: {line}")
                     self.assertLessEqual(sent, synced, f"sent before it was synced: {line}")
-                self.assertEqual(begun if not failed else synced, synced,
-                                 f"something is sent between a begin record and its sync: {line}")
         return sent
+
+    def check_directories(self, lines):
+        """New entries of the run's folder are synced, bytes first, before the next record that is synced."""
+        waiting, made = {}, 0
+        for line in lines:
+            entry = re.search(r"renameat\(\d+<([^>]*)>, \"(\.new[^\"]*)\".*= 0$", line)
+            new = re.search(r"(?:mkdirat|openat)\(\d+<([^>]*)>, \"([^\"]+)\".*(?:O_CREAT|07).*= \d", line)
+            done = re.search(r"fsync\(\d+<([^>]*)>\) += 0$", line)
+            if entry and entry.group(1).startswith(self.home):
+                self.assertNotIn(f"{entry.group(1)}/{entry.group(2)}", waiting, f"renamed before its bytes are synced: {line}")
+                waiting[entry.group(1)] = line
+                made += 1
+            elif new and new.group(1).startswith(self.home) and new.group(2) not in ("lock", "ballast"):
+                if new.group(2).startswith(".new"):
+                    waiting[f"{new.group(1)}/{new.group(2)}"] = line
+                else:
+                    waiting[new.group(1)] = line
+                    made += 1
+            elif done:
+                waiting.pop(done.group(1), None)
+            elif re.search(r"fdatasync\(\d+<[^>]*/journal>", line):
+                self.assertEqual(waiting, {}, "a record is synced before the entries it rests on")
+        return made
 
     def test_each_begin_record_is_synced_before_its_statement_leaves(self):
         done, lines = self.trace(self.step(STRIKE))
@@ -202,26 +293,64 @@ class Syncs(JournalTest):
         self.assertEqual(self.check_order(lines), CHANGES)
         self.assertEqual(self.struck(), CHANGES)
 
+    def test_nothing_is_done_to_the_world_between_a_begin_record_and_its_sync(self):
+        done, lines = self.trace(self.mixed())
+        self.expect(done, code=0)
+        self.assertEqual(self.check_order(lines), 4)
+        effects = sum(1 for line in lines if self.is_effect(line))
+        begun = len(self.begun())
+        print(f"{begun} begin records, {effects} calls that touch the world: none between a begin and its sync")
+        self.assertEqual(begun, 12)
+        self.assertGreater(effects, 12)
+
+    def test_blobs_artifacts_and_directories_are_synced_before_what_rests_on_them(self):
+        done, lines = self.trace(self.mixed())
+        self.expect(done, code=0)
+        made = self.check_directories(lines)
+        print(f"{made} entries made in the home: each on disk before the next record")
+        self.assertGreaterEqual(made, 8)
+        first_begin = next(i for i, line in enumerate(lines) if "effect.begin" in line)
+        before = [line for line in lines[:first_begin] if "fsync(" in line]
+        for folder in ("/runs>", "/runs/[^/>]+>"):
+            self.assertTrue(any(re.search(self.home + folder, line) for line in before), f"{folder} was not synced")
+
+    def count_points(self, path, call, error, most=400):
+        """Lets the k-th such call fail, for each k. Returns the codes."""
+        codes = []
+        for number in range(1, most):
+            self.lab.ask("TRUNCATE struck")
+            subprocess.run(["rm", "-rf", os.path.join(self.home, "runs")], check=True)
+            done, lines = self.trace(path, "-e", f"inject={call}:error={error}:when={number}")
+            if not any("INJECTED" in line for line in lines):
+                self.expect(done, code=0)
+                return codes
+            at_home = any("INJECTED" in line and self.home in line for line in lines)
+            made, begun = self.struck(), len(self.begun())
+            self.check_order(lines, goes_on=done.code == 0)
+            self.assertLessEqual(made, begun, done)
+            codes.append(done.code)
+            if at_home and done.code != 0:
+                self.expect(done, text=[re.escape(self.home)])
+                self.assertIn(done.code, (7,) if made else (4, 7), done)
+            elif at_home:
+                self.assertEqual((made, begun), (3, 3), f"{call} {number} failed and was not overcome\n{done}")
+        self.fail(f"no end of {call}")
+
     def test_no_change_is_made_after_a_failed_sync(self):
         path = self.step(STRIKE.replace(str(CHANGES), "3"))
         for call in ("fdatasync", "fsync"):
-            codes = []
-            for number in range(1, 40):
-                self.lab.ask("TRUNCATE struck")
-                subprocess.run(["rm", "-rf", os.path.join(self.home, "runs")], check=True)
-                done, lines = self.trace(path, "-e", f"inject={call}:error=EIO:when={number}")
-                if not any("INJECTED" in line for line in lines):
-                    self.expect(done, code=0)
-                    break
-                self.check_order(lines)
-                made = self.struck()
-                codes.append(done.code)
-                if made == 3 and len(self.begun()) == 3 and done.code == 0:
-                    self.fail(f"{call} {number} failed and nobody said so\n{done}")
-                self.expect(done, code=7 if made else 4, text=[re.escape(self.home), "input/output error"])
-                self.assertLessEqual(made, len(self.begun()))
-            print(f"{call}: {len(codes)} points, codes {codes}")
+            codes = self.count_points(path, call, "EIO")
+            print(f"EIO at {call}: {len(codes)} points, codes {codes}")
             self.assertGreater(len(codes), 1)
+            self.assertTrue(set(codes) <= {4, 7}, f"{call} failed and nobody said so: {codes}")
+
+    def test_no_change_is_made_after_a_write_that_found_no_room(self):
+        path = self.step(STRIKE.replace(str(CHANGES), "3"))
+        self.opsrun("play", path, "-e", "lab")           # the home and its ballast are there
+        for call in ("write", "fallocate", "mkdirat"):
+            codes = self.count_points(path, call, "ENOSPC")
+            print(f"ENOSPC at {call}: {len(codes)} points, codes {codes}")
+            self.assertGreater(len(codes), 0)
 
 
 if __name__ == "__main__":
