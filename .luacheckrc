@@ -7,7 +7,7 @@ local words = {
   "playbook", "step", "group", "check", "show", "note", "artifact", "chart", "skip", "fail", "finish", "suggest",
   "confirm", "choose", "ask", "manual", "ensure", "undo", "always", "settle", "attempt", "wait_until", "hold",
   "sleep", "now", "clock", "pause_until", "parallel", "each", "try", "call", "http", "sql", "redis", "shell",
-  "files", "logs", "notify", "state", "secret", "json", "time", "batches", "service", "judge",
+  "files", "logs", "notify", "state", "secret", "json", "time", "batches", "service", "judge", "thresholds",
 }
 words[#words + 1] = "utf8"
 local playbook = { std = "min", read_globals = words }
@@ -16,6 +16,7 @@ files["playbooks"] = playbook
 files["stdlib"] = playbook
 files["bench"] = playbook
 local environment = { std = "none", read_globals = { "secret", "env" } }
+files["thresholds"] = { std = "none" }
 files["environments"] = environment
 files["bench/environments"] = environment
 files["tests/lua"] = { std = "lua54" }

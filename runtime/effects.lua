@@ -34,6 +34,7 @@ local files = {
   "runtime.effects.run",
   "runtime.effects.state",
   "runtime.effects.secret",
+  "runtime.effects.thresholds",
   "runtime.effects.time",
 }
 

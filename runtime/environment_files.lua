@@ -5,25 +5,43 @@ local files = {}
 
 local SYSTEM = "/etc/opsrun"
 
---- Directories that may hold NAME.lua, first wins.
-local function directories(host, config)
+--- The bases of what an operator configures, first wins: --config, the system's, the user's, here.
+local function bases(host, config)
   local list = {}
-  local function add(base)
-    list[#list + 1] = base
-    list[#list + 1] = base .. "/environments"
-  end
   if config then
-    add(config)
+    list[#list + 1] = config
   end
-  add(SYSTEM)
+  list[#list + 1] = SYSTEM
   local xdg = host.system.env "XDG_CONFIG_HOME"
   local home = host.system.home()
   if xdg and xdg:sub(1, 1) == "/" then
-    add(xdg .. "/opsrun")
+    list[#list + 1] = xdg .. "/opsrun"
   elseif home then
-    add(home .. "/.config/opsrun")
+    list[#list + 1] = home .. "/.config/opsrun"
+  end
+  return list
+end
+
+--- Directories that may hold NAME.lua, first wins.
+local function directories(host, config)
+  local list = {}
+  for _, base in ipairs(bases(host, config)) do
+    list[#list + 1] = base
+    list[#list + 1] = base .. "/environments"
   end
   list[#list + 1] = "environments"
+  return list
+end
+
+--- Directories beside the environments' that hold another room of what is configured, such as thresholds.
+---@param room string
+---@return string[] first wins
+function files.rooms(host, config, room)
+  local list = {}
+  for _, base in ipairs(bases(host, config)) do
+    list[#list + 1] = base .. "/" .. room
+  end
+  list[#list + 1] = room
   return list
 end
 
@@ -102,19 +120,21 @@ function files.unknown(host, config, name)
   }
 end
 
---- The text of an environment file. One that others may write is refused: they would choose which
---- server the operator's password is sent to.
-function files.read(host, path)
+--- The text of an environment file, or of another that is configured. One that others may write is refused: they
+--- would choose which server the operator's password is sent to.
+---@param what string? what the file is; default "environment"
+function files.read(host, path, what)
+  what = what or "environment"
   local facts, err = host.files.stat(path)
   if facts and facts.mode & 2 ~= 0 then
     error(errors.precondition {
-      message = ("environment '%s' may be written by everybody"):format(path),
+      message = ("%s '%s' may be written by everybody"):format(what, path),
       hint = ("chmod o-w '%s', after a look at what it says"):format(path),
     }, 0)
   elseif facts and facts.uid ~= 0 and facts.uid ~= host.system.euid then
     error(errors.precondition {
-      message = ("environment '%s' belongs to another user (uid %d)"):format(path, facts.uid),
-      hint = "an environment belongs to root or to who plays",
+      message = ("%s '%s' belongs to another user (uid %d)"):format(what, path, facts.uid),
+      hint = "such a file belongs to root or to who plays",
     }, 0)
   end
   local source

@@ -93,15 +93,7 @@ local function rule_schedule(value, clock)
 end
 
 local function rule_thresholds(value)
-  if type(value) ~= "table" then
-    return expected("a table", value)
-  end
-  for name, threshold in ordered.pairs(value) do
-    local problem, field = thresholds.problem(threshold)
-    if problem then
-      return ("'%s': %s"):format(tostring(name), problem), field and text.suggest(field, thresholds.fields, "fields")
-    end
-  end
+  return thresholds.problem_of_all(value)
 end
 
 local function rule_sources(value)

@@ -212,7 +212,13 @@ function sandbox.hint(name, known)
 end
 
 --- Builds the environment that chunks of one playbook share.
----@param options {globals: table, require: fun(name: string): any, random: {bytes: fun(n: integer): string, seed: fun(seed: string)}, where: fun(): string?}
+---@class opsrun.SandboxOptions
+---@field globals table the API
+---@field require fun(name: string): any
+---@field random {bytes: (fun(n: integer): string), seed: fun(seed: string)}
+---@field where fun(): string?
+
+---@param options opsrun.SandboxOptions
 ---@return table environment, string[] names every name it has, sorted
 function sandbox.build(options)
   harden()

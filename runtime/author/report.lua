@@ -1,147 +1,66 @@
---- check, show, note, suggest: what a step says to the report.
+--- check, judge, show, note, suggest: what a step says to the report.
 local arguments = require "runtime.author.arguments"
+local change_of = require "runtime.verdict_change"
 local context = require "runtime.context"
 local errors = require "runtime.errors"
+local gate = require "runtime.gate"
 local journal = require "runtime.journal"
 local ordered = require "runtime.ordered"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
 local table_text = require "runtime.table_text"
 local text = require "runtime.text"
+local threshold_files = require "runtime.threshold_files"
+local verdict_of = require "runtime.verdict"
 local author = {}
 
---- How bad a verdict is, to find the worst.
-author.rank = { ok = 0, warning = 1, unknown = 1, critical = 2 }
+author.rank = verdict_of.rank
 
 local check_options = {
   "unit",
   "above",
   "below",
   "between",
+  "change",
   "expect",
   "missing",
   "or_fail",
 }
 
 local misuse = arguments.misuse
-local missing_verdicts = { "ok", "warning", "critical", "unknown" }
 
---- Limits are compared with the value: both numbers, or durations, sizes, times of one kind.
-local function need_comparable(name, side, value, limit, where)
-  local ok = type(value) ~= "string" and pcall(function()
-    return value < limit
-  end)
-  if not ok then
-    local function kind(item)
-      local mt = getmetatable(item)
-      return type(item) == "table" and type(mt) == "string" and mt or type(item)
-    end
-    misuse(
-      where,
-      ("check '%s': a %s cannot be compared with '%s', a %s"):format(name, kind(value), side, kind(limit)),
-      type(value) == "string" and "tonumber() makes a number of a text" or nil
-    )
+--- The options of a check: as given, or the threshold of that name; they fit the value.
+---@param what string the call, for messages: "check 'disk /'"
+local function resolve(what, run, opts, value, where)
+  if type(opts) == "string" then
+    local threshold, problem, hint = threshold_files.find(run, opts)
+    opts = threshold or misuse(where, ("%s: %s"):format(what, problem), hint)
+  else
+    opts = arguments.options(what, opts, check_options, where)
   end
+  local problem, hint = verdict_of.problem(opts, value)
+  if problem then
+    misuse(where, ("%s: %s"):format(what, problem), hint)
+  end
+  return opts
 end
 
-local function validate_limits(name, side, limits, value, where)
-  local count = 0
-  for level, limit in pairs(type(limits) == "table" and limits or {}) do
-    if level ~= "warning" and level ~= "critical" then
-      misuse(where, ("check '%s': %s: unknown limit '%s'"):format(name, side, tostring(level)), "it takes: warning, critical")
-    elseif value ~= nil then
-      need_comparable(name, ("%s %s"):format(level, side), value, limit, where)
-    end
-    count = count + 1
-  end
-  if count == 0 then
-    misuse(where, ("check '%s': %s: expected {warning = …, critical = …}"):format(name, side))
-  end
+--- What a name's value was, as far back as `change` asks.
+local function earlier_of(name, change, where)
+  return gate.call("state.before", { name, opts = { over = change_of.over(change) } }, where)
 end
 
-local function validate(name, opts, value, where)
-  for _, side in ipairs { "above", "below" } do
-    if opts[side] ~= nil then
-      validate_limits(name, side, opts[side], value, where)
-    end
+--- What is compared: nothing was measured when it was planned, or is not a number.
+local function measured(value)
+  if plan.is_planned(value) or value ~= value then
+    return nil
   end
-  local between = opts.between
-  if between ~= nil then
-    if type(between) ~= "table" or between[1] == nil or between[2] == nil then
-      misuse(where, ("check '%s': between: expected {low, high}"):format(name))
-    elseif value ~= nil then
-      need_comparable(name, "between", value, between[1], where)
-      need_comparable(name, "between", value, between[2], where)
-    end
-  end
-  if opts.missing ~= nil and not text.has(missing_verdicts, opts.missing) then
-    misuse(where, ("check '%s': missing: '%s' is none of %s"):format(name, tostring(opts.missing), table.concat(missing_verdicts, ", ")))
-  end
-end
-
---- The verdict on a value, and in words which limit decided or would.
----@return string verdict, string? threshold
-local function judge(value, opts)
-  if value == nil then
-    return opts.missing or "unknown", "no value"
-  end
-  local parts = {}
-  local verdict = "ok"
-  for _, side in ipairs { "above", "below" } do
-    local limits = opts[side]
-    if limits then
-      local said = {}
-      for _, level in ipairs { "warning", "critical" } do
-        local limit = limits[level]
-        if limit ~= nil then
-          said[#said + 1] = ("%s %s %s"):format(level, side, table_text.value(limit))
-          local crossed = side == "above" and value > limit or side == "below" and value < limit
-          if crossed then
-            verdict = level
-          end
-        end
-      end
-      parts[#parts + 1] = table.concat(said, ", ")
-    end
-  end
-  if opts.between then
-    local low, high = opts.between[1], opts.between[2]
-    if value < low or value > high then
-      verdict = "critical"
-    end
-    parts[#parts + 1] = ("between %s and %s"):format(table_text.value(low), table_text.value(high))
-  end
-  if opts.expect ~= nil then
-    if value ~= opts.expect then
-      verdict = "critical"
-    end
-    parts[#parts + 1] = ("expected %s"):format(table_text.value(opts.expect))
-  end
-  return verdict, #parts > 0 and table.concat(parts, "; ") or nil
-end
-
---- The options of a check: as given, or the threshold of that name in the header.
-local function resolve(current, name, opts, where)
-  if type(opts) ~= "string" then
-    return arguments.options(("check '%s'"):format(name), opts, check_options, where)
-  end
-  local known = current.run.header.thresholds or {}
-  if known[opts] then
-    return known[opts]
-  end
-  local names = {}
-  for threshold in pairs(known) do
-    names[#names + 1] = threshold
-  end
-  local near = text.nearest(opts, names)
-  misuse(
-    where,
-    ("check '%s': no threshold '%s'%s"):format(name, opts, near and (" (did you mean '" .. near .. "'?)") or "")
-  )
+  return value
 end
 
 function author.build(host)
   local api = {}
+  threshold_files.open(host)
 
   --- Compares a value with its limits. Does not end the step unless `or_fail`.
   ---@return string verdict "ok", "warning", "critical" or "unknown"
@@ -151,13 +70,11 @@ function author.build(host)
     if type(name) ~= "string" then
       misuse(where, "check: expected the check's name first, got " .. type(name))
     end
-    opts = resolve(current, name, opts, where)
-    if plan.is_planned(value) or value ~= value then -- not made, not a number: no value
-      value = nil
-    end
-    validate(name, opts, value, where)
+    value = measured(value)
     local run = current.run
-    local verdict, threshold = judge(value, opts)
+    opts = resolve(("check '%s'"):format(name), run, opts, value, where)
+    local earlier = opts.change and value ~= nil and earlier_of(name, opts.change, where) or nil
+    local verdict, threshold = verdict_of.judge(value, opts, earlier, host.clock.wall())
     local undetermined = plan.undetermined(run) or nil
     local entry = {
       name = name,
@@ -175,9 +92,10 @@ function author.build(host)
     if undetermined then
       current.step.undetermined = true
     end
-    if type(value) == "number" and not undetermined then -- kept as a series
+    local number = change_of.number(value)
+    if number and not undetermined then -- kept as a series
       current.step.samples = current.step.samples or {}
-      table.insert(current.step.samples, { name = name, t = math.floor(host.clock.wall()), value = value })
+      table.insert(current.step.samples, { name = name, t = math.floor(host.clock.wall()), value = number })
     end
     journal.write(run, {
       type = "check",
@@ -207,6 +125,20 @@ function author.build(host)
       }, 0)
     end
     return verdict
+  end
+
+  --- The verdict on a value, told to nobody: no line in the report, no series, no exit code.
+  ---@param limits string|table a threshold's name, or limits as check takes them
+  ---@return string verdict, string? words which limits decided
+  function api.judge(value, limits)
+    local current = context.need "judge"
+    local where = host.where()
+    value = measured(value)
+    local opts = resolve("judge", current.run, limits, value, where)
+    if opts.change then
+      misuse(where, "judge: change: a value has a past only under the name of a check", "use check(name, value, …)")
+    end
+    return verdict_of.judge(value, opts)
   end
 
   --- Shows text, rows or a table in the report.

@@ -22,6 +22,17 @@ return {
     "the new value",
     "keeps what fn makes of the value so far; fn is called again when the step ends, and only computes"
   ),
+  ["state.before"] = {
+    class = "read",
+    module = "state",
+    verb = "before",
+    face = "handle",
+    nameless = true,
+    params = { { "name", "string" }, { "opts", "options?" } },
+    options = { "over" },
+    returns = "{t, value} | nil",
+    help = "the value a check had in the last run here, or, with over, in the last run that is at least so long ago",
+  },
   ["state.series"] = row(
     "read",
     "series",

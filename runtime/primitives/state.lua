@@ -4,6 +4,7 @@ local context = require "runtime.context"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
 local plain = require "runtime.plain"
+local seconds_of = require "runtime.seconds"
 
 --- So many samples of a series are kept.
 local SERIES_CAP = 500
@@ -75,13 +76,14 @@ return function(services)
   function adapter.describe(verb, args)
     local name = args.name or ""
     local writes = verb == "set" or verb == "update"
+    local over = verb == "before" and args.opts.over and seconds_of(args.opts.over, "over") or nil
     local shown = name == "" and "state" or ("state '%s'"):format(name)
     return {
       target = name == "" and "own" or name,
       summary = ("%s %s of %s"):format(verb, args[1], shown),
       uses = writes and name ~= "" and { "state", name } or nil,
-      body = { verb = verb, key = args[1], value = verb == "set" and plain.copy(args[2]) or nil },
-      request = { file = file_name(run, name), key = args[1], value = args[2] },
+      body = { verb = verb, key = args[1], value = verb == "set" and plain.copy(args[2]) or nil, over = over },
+      request = { file = file_name(run, name), key = args[1], value = args[2], over = over },
       opts = args.opts,
     }
   end
@@ -121,6 +123,18 @@ return function(services)
       rows[i] = { t = sample[1], value = sample[2] }
     end
     return rows
+  end
+
+  --- The newest sample of a series that is old enough.
+  function perform.before(request)
+    local list = load(request.file).series[request.key] or {}
+    local latest = request.over and host.clock.wall() - request.over or math.huge
+    for i = #list, 1, -1 do
+      if list[i][1] <= latest then
+        return { t = list[i][1], value = list[i][2] }
+      end
+    end
+    return nil
   end
 
   function adapter.perform(verb, request)
