@@ -20,10 +20,13 @@ import socket
 import ssl
 import sys
 import tempfile
+import zlib
 
 import certificates
 
-BOMB = gzip.compress(b"\0" * (200 * 1024 * 1024), 9)
+ZEROS = b"\0" * (200 * 1024 * 1024)
+BOMBS = {"gzip": gzip.compress(ZEROS, 9), "deflate": zlib.compress(ZEROS, 9)}
+BOMBS["gzip, gzip"] = gzip.compress(BOMBS["gzip"])
 
 
 class Peer:
@@ -133,8 +136,20 @@ async def endless_headers(_peer, _request, writer):
         await writer.drain()
 
 
-async def bomb(_peer, _request, writer):
-    return answer(writer, 200, BOMB, "Content-Encoding: gzip")
+async def bomb(_peer, request, writer):
+    """/bomb/gzip | deflate | twice"""
+    kind = request["path"].split("/")[2].replace("twice", "gzip, gzip")
+    return answer(writer, 200, BOMBS[kind], f"Content-Encoding: {kind}")
+
+
+async def huge(_peer, request, writer):
+    """A length that overflows what is counted in, or a chunk that does; then more than anybody wants."""
+    length = request["path"].split("/")[2]
+    framing = "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF" if length == "chunk" else f"Content-Length: {length}\r\n"
+    writer.write(f"HTTP/1.1 200 Said\r\n{framing}\r\n".encode())
+    while True:
+        writer.write(b"h" * 65536)
+        await writer.drain()
 
 
 async def drip(_peer, _request, writer):
@@ -198,7 +213,7 @@ async def text_json(_peer, _request, writer):
 ROUTES = {
     "ok": ok, "echo": echo, "_log": tell_log, "status": status, "redirect": redirect,
     "endless": endless, "endless-chunks": endless_chunks, "endless-headers": endless_headers,
-    "bomb": bomb, "drip": drip, "short": short, "lying": lying, "not-http": not_http,
+    "bomb": bomb, "huge": huge, "drip": drip, "short": short, "lying": lying, "not-http": not_http,
     "silent": silent, "slow": slow, "hang-up": hang_up, "half": half,
     "hang-up-second": hang_up_second, "sized": sized, "bad-json": text_json,
 }

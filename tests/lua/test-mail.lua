@@ -95,3 +95,31 @@ t.test("an event keeps to the protocol's limits", function()
   event = pagerduty.event(message, "host")
   t.equal({ #event.dedup_key <= 255, event.event_action, event.payload }, { true, "resolve", nil })
 end)
+
+t.test("20 ways to break out of a value, tried in from, to, subject and a header of ours: none passes", function()
+  local tails = {
+    "\r\nBcc: evil@x.test", "\nBcc: evil@x.test", "\rBcc: evil@x.test", "\r\n\r\nbody", "\r\n Bcc: evil@x.test", "\n\tBcc: x",
+    "\0", "\1", "\v", "\f", "\27[2J", "\127", "\b", "\r", "\n", "\r\n", "\n\n", "> RCPT TO:<evil@x.test", "\r\n.\r\nMAIL FROM:<a@b>",
+    "\u{2028}Bcc: evil@x.test",
+  }
+  local tried, passed = 0, 0
+  for _, tail in ipairs(tails) do
+    for _, address in ipairs { "a@b.test" .. tail, "a" .. tail .. "@b.test", tail .. "a@b.test" } do
+      tried = tried + 2 -- from and to
+      passed = passed + (mail.is_address(address) and 1 or 0)
+    end
+    local text = mail.build {
+      from = "a@b.test", to = { "c@d.test" }, subject = "x" .. tail, text = "body", id = "1",
+      date = { year = 2026, month = 11, day = 21, hour = 7, min = 0, sec = 0, wday = 6 },
+      headers = { { "X-Ours", "x" .. tail } },
+    }
+    tried = tried + 2
+    local head = text:match "^(.-)\r\n\r\n" .. "\r\n"
+    for line in head:gmatch "(.-)\r\n" do
+      local known = line:find "^%a[%w-]*: " or line:find "^ "
+      passed = passed + ((not known or line:find "^Bcc" or line:find "%c") and 1 or 0)
+    end
+  end
+  print(("%d injections into mails: %d passed"):format(tried, passed))
+  t.equal(passed, 0)
+end)
