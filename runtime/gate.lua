@@ -217,6 +217,7 @@ function gate.call(kind, args, where)
     return answer
   end
   ask(run, effect) -- 5
+  report.underway(current.step.shown, effect)
   local prepared, token = pcall(prepare, row, effect) -- 6
   if not prepared then
     local err = add_where(name_cause(current, errors.wrap(token)), effect)

@@ -3,6 +3,7 @@
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local plan = require "runtime.plan"
+local question = require "runtime.question"
 local report = require "runtime.report"
 local table_text = require "runtime.table_text"
 local text = require "runtime.text"
@@ -61,7 +62,7 @@ local function shown(answer)
   return type(answer) == "table" and table.concat(answer, ",") or tostring(answer)
 end
 
----@param with table the people adapter's own: host, run, given_answer, can_ask, refuse, record, question, ask_alone, by_operator
+---@param with table the people adapter's own: host, run, given_answer, can_ask, refuse, record, ask_alone, by_operator
 return function(with)
   local host, run = with.host, with.run
   local asked = { options = people_ask.options }
@@ -73,16 +74,22 @@ return function(with)
 
   local function ask_terminal(request)
     return with.ask_alone(function()
-      with.question(request)
-      for i, option in ipairs(request.options or {}) do
-        local line = option.label == option.id and option.id or ("%s: %s"):format(option.id, option.label)
-        host.term.err(table_text.hang(("   %d. "):format(i), line, host.term.width()) .. "\n")
+      request.list = function()
+        for i, option in ipairs(request.options or {}) do
+          local line = option.label == option.id and option.id or ("%s: %s"):format(option.id, option.label)
+          host.term.err(table_text.hang(("   %d. "):format(i), line, host.term.width()) .. "\n")
+        end
       end
+      request.flag = request.options and table.concat(ids_of(request.options), "|") or "TEXT"
+      request.explain = {
+        { "answer", request.default and ("Enter alone takes %s"):format(shown(request.default)) or "the step goes on with it" },
+        { "anything else", question.no_means(run) },
+      }
       local words = request.many and "   which, such as 1,3" or (request.options and "   which" or "   answer")
       if request.default then
         words = ("%s [%s]"):format(words, shown(request.default))
       end
-      local answer, err = host.term.ask { kind = "line", prompt = words .. ": ", timeout = request.within }
+      local answer, err = question.ask(host, run, request, { kind = "line", prompt = words .. ": " })
       if answer == "" and request.default ~= nil then
         return request.default
       end

@@ -1,14 +1,19 @@
 --- The report as a person reads it: stdout carries what is worth keeping (header, steps, tables,
---- checks, summary), stderr what is not (progress, messages).
+--- checks, summary), stderr what is not (progress, messages). How lines are made is in report_lines, the
+--- summary in report_end, what goes on now in report_live.
 local plain = require "runtime.plain"
+local report_end = require "runtime.report_end"
+local report_lines = require "runtime.report_lines"
+local report_live = require "runtime.report_live"
 local table_text = require "runtime.table_text"
-local report_text = {}
+local report_text = { seconds_text = report_lines.seconds_text, failure_text = report_end.failure_text }
 
-local host, options
-local quiet, verbose, terminal = false, 0, false
-local page = false -- is stdout a terminal? Then tables are cut to its width
+local host
+local quiet, verbose = false, 0
 local in_step = nil -- the step whose heading stands above, so that its end needs no name
-local indent = "    "
+local indent, out, line = report_lines.indent, report_lines.out, report_lines.line
+local hanging, block, width, seconds_text =
+  report_lines.hanging, report_lines.block, report_lines.width, report_lines.seconds_text
 
 local words = { ok = "OK", warning = "WARNING", critical = "CRITICAL", unknown = "UNKNOWN" }
 local colours = {
@@ -24,70 +29,6 @@ local colours = {
   planned = "cyan",
   undetermined = "yellow",
 }
-
-local function out(text, style)
-  host.term.out(text, style)
-end
-
-local function line(text, style)
-  out(text .. "\n", style)
-end
-
-local function width()
-  return page and math.max(40, host.term.width()) or nil
-end
-
---- "0.03s", "12s", "3m12s"
-local function seconds_text(seconds)
-  if seconds < 0.05 then
-    return ("%.0fms"):format(seconds * 1000)
-  elseif seconds < 10 then
-    return ("%.1fs"):format(seconds)
-  elseif seconds < 60 then
-    return ("%.0fs"):format(seconds)
-  end
-  local whole = math.floor(seconds + 0.5)
-  if whole < 3600 then
-    return ("%dm%02ds"):format(whole // 60, whole % 60)
-  end
-  return ("%dh%02dm"):format(whole // 3600, whole % 3600 // 60)
-end
-report_text.seconds_text = seconds_text
-
---- Prints `text` behind `lead`, its later lines below its first, on a terminal wrapped; `tail` stands
---- dim behind the last.
-local function hanging(lead, text, style, lead_style, tail)
-  local room = width()
-  local lead_width = host.term.display_width(lead)
-  local parts = table_text.wrap(text, room and room - lead_width)
-  for i, part in ipairs(parts) do
-    out(i == 1 and lead or (" "):rep(lead_width), i == 1 and lead_style or nil)
-    local last = tail and i == #parts
-    if last and (not room or lead_width + host.term.display_width(part .. tail) <= room) then
-      out(part, style)
-      line(tail, "dim")
-    else
-      line(part, style)
-      if last then
-        local below = (" "):rep(lead_width)
-        line(table_text.hang(below, tail:match "^%s*(.*)$", room), "dim")
-      end
-    end
-  end
-end
-
---- Prints indented lines. A list may stand before a question, so it is whole; what is far too long for
---- a person ends with a line that says what is left out.
-local function block(lines, style)
-  local limit = page and 5000 or math.huge
-  for i, text in ipairs(lines) do
-    if i > limit then
-      line(indent .. ("… %d more lines, not shown on a terminal"):format(#lines - limit), "bold yellow")
-      return
-    end
-    line(indent .. text, i == 1 and style or nil)
-  end
-end
 
 local function heading(event)
   line("")
@@ -115,11 +56,8 @@ handlers["run.start"] = function(e)
   hanging("", ("playbook %s  run %s"):format(e.playbook, e.run), "dim")
 end
 
-handlers["step.start"] = function(e)
+handlers["step.start"] = function()
   in_step = nil
-  if terminal then
-    host.term.status((" %s/%d %s"):format(e.number, e.total, e.name))
-  end
 end
 
 local function open_step(e)
@@ -235,9 +173,7 @@ handlers["asking"] = function(e)
 end
 
 handlers["wait"] = function(e)
-  if terminal and not e.over then
-    host.term.status((" waiting: %s … %s of at most %s"):format(e.text, seconds_text(e.seconds), e.within))
-  elseif e.over then
+  if e.over then
     open_step(e)
     hanging(indent, e.message, not e.ok and "yellow" or nil)
   end
@@ -267,7 +203,6 @@ local function failure_lines(failure)
 end
 
 handlers["step.end"] = function(e)
-  host.term.status(nil)
   local state = e.state
   if in_step ~= e.step.key then
     if quiet and (state == "done" or state == "skipped") then
@@ -284,114 +219,35 @@ handlers["step.end"] = function(e)
 end
 
 handlers["message"] = function(e)
-  host.term.status(nil)
-  host.term.err((terminal and "\n" or "opsrun: ") .. e.text .. "\n", e.style)
+  host.term.err((report_lines.terminal and "\n" or "opsrun: ") .. e.text .. "\n", e.style)
 end
 
-local function summary_head(e)
-  local style = e.code == 0 and "bold green" or "bold red"
-  hanging("", e.headline, style, nil, "  " .. seconds_text(e.seconds))
-end
-
---- What failed and where, in one line: "step 'Count connections', db-exhaustion.lua:42: …".
----@param e table the run.end event
-function report_text.failure_text(e)
-  local place = {}
-  place[#place + 1] = e.step_name and ("step '%s'"):format(e.step_name) or nil
-  place[#place + 1] = e.failure.where
-  return (#place > 0 and (table.concat(place, ", ") .. ": ") or "") .. e.failure.message
-end
-
---- The same words several times in a row as one line: "12 × exec primary: …".
-local function counted(list)
-  local out_list, count = {}, 0
-  for i, text in ipairs(list) do
-    count = count + 1
-    if list[i + 1] ~= text then
-      out_list[#out_list + 1] = count > 1 and ("%d × %s"):format(count, text) or text
-      count = 0
-    end
-  end
-  return out_list
-end
-
-handlers["run.end"] = function(e)
-  host.term.status(nil)
-  line("")
-  line(("─"):rep(math.min(width() or 60, 60)), "dim")
-  summary_head(e)
-  local function item(name, text, style)
-    hanging(("  %-12s "):format(name), text, style, "dim")
-  end
-  if e.reason then
-    item("finished", e.reason)
-  end
-  if e.failure then
-    item("error", report_text.failure_text(e), "red")
-    if not page then -- whoever looks at stderr only, such as cron's mail, is told as well
-      host.term.message("error", report_text.failure_text(e), e.failure.hint)
-    end
-    if e.failure.hint then
-      item("try", e.failure.hint)
-    end
-  end
-  for _, text in ipairs(e.also) do
-    item("error", text, "red")
-    if not page then
-      host.term.message("error", text)
-    end
-  end
-  for i, change in ipairs(counted(e.changed)) do
-    item(i == 1 and (e.dry and "would change" or "changed") or "", change)
-  end
-  if #e.changed == 0 and not e.dry then
-    item("changed", "nothing")
-  end
-  for i, text in ipairs(e.told) do
-    item(i == 1 and "told" or "", text)
-  end
-  for i, text in ipairs(e.left) do
-    item(i == 1 and "not undone" or "", text, "yellow")
-  end
-  for i, check in ipairs(e.checks) do
-    item(i == 1 and "checks" or "", check.text, check.style)
-  end
-  for i, open in ipairs(e.open) do
-    item(i == 1 and "open" or "", open, "yellow")
-  end
-  if e.fidelity then
-    item("how true", e.fidelity, "cyan")
-  end
-  for i, next_command in ipairs(e.next) do
-    item(i == 1 and "next" or "", next_command)
-  end
-end
+handlers["run.end"] = report_end.show
 
 --- With -q: nothing but failures, questions, checks that are not well, and the summary.
 local in_quiet = { show = true, note = true, effect = true, artifact = true, wait = true }
 
 --- Opens the text renderer.
 ---@param given {host: table, verbosity: integer, quiet: boolean}
----@return fun(event: table)
+---@return fun(event: table) renderer
+---@return fun(event: table)? live sees every event at once
 function report_text.open(given)
-  host, options = given.host, given
-  quiet, verbose = options.quiet, options.verbosity or 0
-  terminal, page = host.term.is_terminal(), host.term.shows "out"
-  table_text.open(host.term.display_width, host.term.shown)
+  host = given.host
+  quiet, verbose = given.quiet, given.verbosity or 0
+  report_lines.open(host)
+  report_end.open(host)
   in_step = nil
-  return function(event)
+  local function render(event)
     local handler = handlers[event.event]
     if not handler then
       return
-    end
-    if terminal and event.event ~= "step.start" and event.event ~= "wait" then
-      host.term.status(nil)
     end
     if quiet and (in_quiet[event.event] or event.event == "check" and event.verdict == "ok") then
       return
     end
     handler(event)
   end
+  return render, report_live.open(given)
 end
 
 return report_text

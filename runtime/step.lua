@@ -8,6 +8,7 @@ local journal = require "runtime.journal"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
 local seconds_of = require "runtime.seconds"
+local step_by_step = require "runtime.step_by_step"
 local tasks = require "runtime.tasks"
 local step = {}
 
@@ -275,10 +276,13 @@ function step.run(run, node, parent)
   local began = host.clock.monotonic()
   local should, why, failure, undetermined = step.wanted(run, node, parent)
   if should then
+    should, why, failure = step_by_step.wanted(run, node, parent, record.shown)
+  end
+  if should then
     run_attempts(run, node, parent, record)
   else
     start(run, node, record, record.attempt)
-    record.state = failure and (errors.is(failure, "cancelled") and "cancelled" or "failed")
+    record.state = failure and (({ cancelled = "cancelled", refused = "refused" })[failure.kind] or "failed")
       or undetermined and "undetermined"
       or "skipped"
     record.reason, record.failure = why, failure

@@ -18,6 +18,11 @@ function table_text.open(measure, show)
   display_width, shown = measure or display_width, show or shown
 end
 
+--- Columns a text takes.
+function table_text.width(text)
+  return display_width(text)
+end
+
 --- One value as an operator reads it: floats with at most three significant decimals.
 function table_text.value(value)
   if value == nil then

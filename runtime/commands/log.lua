@@ -79,6 +79,9 @@ local lines = {
   ["gate"] = function(r)
     return nil, ("  gate    %s: %s %s"):format(r.gate, r.answer, r.by)
   end,
+  ["gate.note"] = function(r)
+    return nil, ("  note    at gate %s: %s, %s"):format(r.gate, r.text, r.by)
+  end,
   ["signal"] = function(r)
     return "yellow", "signal " .. r.name
   end,

@@ -10,6 +10,7 @@ local loader = require "runtime.loader"
 local params = require "runtime.params"
 local run_of = require "runtime.run"
 local step = require "runtime.step"
+local step_by_step = require "runtime.step_by_step"
 local step_options = require "runtime.step_options"
 local watch = require "runtime.watch"
 
@@ -30,6 +31,7 @@ return function(services)
     return declared.by_id[base] ~= nil or declared.by_id[id] ~= nil or id == "environment"
   end
   engine.select(run, declared) -- a mistyped id is no run
+  step_by_step.open(host, options.flags)
   conduct.open_report(services)
   run.id, run.store = journal.create(book.name)
   step.open(host)

@@ -6,7 +6,7 @@ return {
     verb = "confirm",
     face = "global",
     params = { { "text", "string|table" }, { "...", "any?" } },
-    options = { "type", "impact", "within" },
+    options = { "type", "impact", "details", "within" },
     returns = "{answer, by, at}",
     interactive = true,
     help = "asks before a change; anything but a clear yes ends the run refused (5)",

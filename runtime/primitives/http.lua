@@ -101,6 +101,7 @@ return function(services)
     return {
       target = args.name or request.send.origin,
       summary = request.summary,
+      within = request.send.timeout,
       class = request.class,
       declared = request.declared,
       uses = not args.name and { "http", request.send.origin } or nil,

@@ -5,6 +5,7 @@ local effects = require "runtime.effects"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
 local plan = require "runtime.plan"
+local question = require "runtime.question"
 local report = require "runtime.report"
 local seconds_of = require "runtime.seconds"
 local table_text = require "runtime.table_text"
@@ -66,26 +67,20 @@ return function(services)
     return value
   end
 
-  local function question(request)
-    host.term.status(nil)
-    report.emit { event = "asking", step = context.current().step.shown, id = request.id, text = request.text }
-    local place = run.environment.name .. (run.environment.protected and " (PROTECTED)" or "")
-    host.term.err "\n"
-    local width = host.term.width()
-    host.term.err(table_text.hang(" ? ", request.text, width) .. "\n", "bold")
-    local impact = request.impact and ("   impact " .. tostring(request.impact)) or ""
-    host.term.err(table_text.hang("   ", ("environment %s%s"):format(place, impact), width) .. "\n")
-  end
-
   --- Asks on the terminal; the answer, or nil and why there is none.
   local function ask_terminal(request)
+    local current = context.current()
+    local yes = ("the step goes on from here%s"):format(request.effect and (" with: " .. request.effect.summary) or "")
+    request.flag, request.explain = request.type, {
+      { request.type or "yes", yes },
+      { request.type and "else" or "no", question.no_means(run, current.step.node and current.step.node.opts.optional) },
+    }
     return ask_alone(function()
-      question(request)
       if request.type then
         local words = ("   type %s to go on, anything else stops: "):format(request.type)
-        return host.term.ask { kind = "line", prompt = words, timeout = request.within }
+        return question.ask(host, run, request, { kind = "line", prompt = words })
       end
-      return host.term.ask { kind = "yesno", prompt = "   yes or no [no]: ", timeout = request.within }
+      return question.ask(host, run, request, { kind = "yesno", prompt = "   yes or no [no]: " })
     end)
   end
 
@@ -159,6 +154,7 @@ return function(services)
       id = "environment",
       text = ("This changes the protected environment '%s': %s"):format(run.environment.name, effect.summary),
       type = run.environment.name,
+      effect = effect,
     }
     journal.write(run, { type = "gate", gate = "environment", answer = answer.answer, by = answer.by, at = answer.at })
   end
@@ -176,7 +172,6 @@ return function(services)
     can_ask = can_ask,
     refuse = refuse,
     record = record,
-    question = question,
     ask_alone = ask_alone,
     by_operator = by_operator,
   }
@@ -218,11 +213,15 @@ return function(services)
       return leave_open(request)
     end
     return ask_alone(function()
-      question(request)
       local undone = 0
+      request.flag, request.explain = "done:NOTE", {
+        { "yes", "it was done: who and when is recorded, and a note if you give one" },
+        { "no", request.required and question.no_means(run) or "it is listed as open at the end, the run goes on" },
+      }
+      question.open(host, run, request)
       for _, item in ipairs(request.items or { "done?" }) do
         local words = table_text.hang("   ", item .. "  yes or no [no]: ", host.term.width())
-        if host.term.ask { kind = "yesno", prompt = words } ~= true then
+        if question.again(host, run, request, { kind = "yesno", prompt = words }) ~= true then
           undone = undone + 1
         end
       end
@@ -272,6 +271,7 @@ return function(services)
       id = gate_id(run, opts.id),
       type = opts.type,
       impact = opts.impact,
+      details = opts.details,
       within = opts.within and seconds_of(opts.within) or nil,
       required = opts.required,
       items = opts.items,
@@ -291,7 +291,8 @@ return function(services)
 
   local verbs = { confirm = confirm, manual = manual, ask = asked.ask }
 
-  function adapter.perform(verb, request)
+  function adapter.perform(verb, request, _, effect)
+    request.where = effect and effect.where
     return verbs[verb](request)
   end
 

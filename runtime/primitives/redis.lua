@@ -128,6 +128,7 @@ return function(services)
     return {
       target = args.name,
       summary = ("%s %s: %s"):format(verb, args.name, request.shown),
+      within = request.timeout or request.entry.timeout,
       class = request.class,
       declared = request.class == "read" and declared or nil,
       body = body_of(request),

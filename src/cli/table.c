@@ -71,6 +71,8 @@ const struct cli_option cli_option_table[] = {
      "Answer ordinary gates with yes; never typed or protected ones"},
     {"answer", 0, CLI_PAIRS, "GATE=VALUE", "answers", NULL, PLAYS, QUESTIONS,
      "Answer this one gate; may be repeated"},
+    {"step", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS, QUESTIONS,
+     "Ask before each step: go on, skip it, or stop"},
     {"no-input", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS, QUESTIONS,
      "Ask nothing: an unanswered gate refuses"},
     {"deadline", 0, CLI_TEXT, "TIME", NULL, NULL, PLAYS, ENDING,

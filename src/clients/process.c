@@ -108,6 +108,8 @@ static void read_stream(struct process *p, struct process_watch *watch, int limi
     }
     keep(p, is_out ? &p->result.out : &p->result.err, chunk, (size_t)got);
     if (is_out) copy_out(p, chunk, (size_t)got);
+    if (p->listener.take != NULL)
+      p->listener.take(p->listener.context, is_out ? 0 : 1, chunk, (size_t)got);
   }
 }
 
@@ -279,6 +281,7 @@ static void finish(struct process *p) {
   else op_fail(&p->op, p->start_outcome, p->start_code, "cannot run '%s': %s", p->title,
                p->start_why);
   judge_probe(p);
+  if (p->listener.end != NULL) p->listener.end(p->listener.context);
 }
 
 static void stop_process(struct op *op, enum op_stop why) {
@@ -365,6 +368,7 @@ static struct process *new_process(const struct process_request *request) {
   op_open(&p->op, &process_class);
   p->control.fd = p->exit.fd = p->in.fd = p->out.fd = p->err.fd = -1;
   p->tee_fd = request->tee_fd;
+  p->listener = request->listener;
   p->cap = request->cap;
   p->grace_ms = request->grace_ms;
   p->change = request->change;

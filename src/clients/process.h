@@ -17,6 +17,13 @@ struct process_jail {
   bool net;                    /* sockets allowed: then nothing is proved */
 };
 
+/* Who looks at the output while it comes. Functions may be NULL. */
+struct process_listener {
+  void (*take)(void *context, int stream, const char *bytes, size_t len); /* 0 stdout, 1 stderr */
+  void (*end)(void *context); /* once, when no more will come; also when it could not be started */
+  void *context;
+};
+
 /* Everything is copied by process_start. */
 struct process_request {
   char *const *argv;       /* NULL-terminated, at least one word. Looked up in env's PATH */
@@ -34,6 +41,7 @@ struct process_request {
   bool change;             /* cut short, a change's outcome is unknown, a read's is failed */
   bool probe;              /* argv is ignored: the jail tests itself, see process_jail.h */
   const struct process_jail *jail; /* NULL: none */
+  struct process_listener listener; /* if process_start returns NULL, `end` is not called */
 };
 
 struct process_stream {

@@ -24,6 +24,7 @@ struct process {
   size_t input_len, input_at, cap;
   uint64_t grace_ms;
   int tee_fd;
+  struct process_listener listener;
   bool tee_owned;
   bool change, jailed, probe, tty;
   bool closing;

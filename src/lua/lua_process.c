@@ -3,6 +3,7 @@
  *       cwd=, title=, timeout=, to = path (a file that is there, for the whole of stdout),
  *       tty = boolean (a terminal for all three streams; then no stdin, no jail),
  *       grace= (seconds), cap= (bytes kept of each stream), tee= (open descriptor),
+ *       tail = boolean (its last lines stand above the status line while it runs),
  *       jail = nil | {writable = {dir, …}, net = bool}, kind = "read" | "change"}
  *     -> {code, signal, stdout, stderr, truncated, stdout_bytes, stderr_bytes, pid, start_time,
  *         left} | nil, err
@@ -16,6 +17,7 @@
 
 #include "../clients/process.h"
 #include "../clients/process_jail.h"
+#include "../term/tail.h"
 #include "state.h"
 #include "task.h"
 #include "util.h"
@@ -167,6 +169,21 @@ static void read_plain_fields(lua_State *L, struct process_request *request) {
   request->change = kind != NULL && strcmp(kind, "change") == 0;
 }
 
+static void to_tail(void *context, int stream, const char *bytes, size_t len) {
+  tail_feed(context, stream, bytes, len);
+}
+
+static void end_tail(void *context) { tail_close(context); }
+
+/* The last thing before the start: nothing may raise while the tail is nobody's. */
+static struct op *start_process(struct process_request *request, bool with_tail) {
+  struct tail *tail = with_tail ? tail_open() : NULL;
+  if (tail != NULL) request->listener = (struct process_listener){to_tail, end_tail, tail};
+  struct op *op = process_start(request);
+  if (op == NULL) tail_close(tail);
+  return op;
+}
+
 /* A part of a list at the top of the stack, as bytes; they live while the list does. */
 static const char *input_part(lua_State *L, int list, lua_Integer i, size_t *len) {
   lua_rawgeti(L, list, i);
@@ -224,7 +241,7 @@ static int l_run(lua_State *L) {
       jail.writable = to_words(L, -1, "writable", false);
     request.jail = &jail;
   }
-  struct op *op = process_start(&request);
+  struct op *op = start_process(&request, util_field_boolean(L, 1, "tail", false));
   if (joined != NULL) explicit_bzero(joined, request.input_len); /* a secret may be in it */
   if (op == NULL) return util_push_error(L, OP_NOT_SENT, "memory", NULL);
   return task_await(L, op, push_result);

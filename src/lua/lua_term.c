@@ -9,13 +9,15 @@
  *   width() -> columns                   height() -> lines
  *   set_colour("auto" | "always" | "never")     nil: auto
  *   colour("out" | "err") -> boolean
- *   status(text | nil)                   the status line; only on a terminal
+ *   status(text | nil [, elapsed])       the status line; only on a terminal. `elapsed` is never cut
+ *   entered(seconds) -> true | nil, err  suspends until Enter is pressed while no question is open;
+ *                                        err.code "timeout" when it was not
  *   display_width(text) -> columns       as shown: CJK and emoji 2, combining marks 0, hidden
  *                                        characters as long as the filter shows them
  *   shown(text) -> text                  as the filter shows it
- *   ask{kind=, prompt=, timeout=seconds, count=} -> answer | nil, err
+ *   ask{kind=, prompt=, timeout=seconds, count=, words=} -> answer | nil, err
  *       suspends. What was typed ahead is thrown away, then `prompt` is written in bold. kind
- *       "yesno" -> true | false; "line" -> text; "hidden" -> text (make it a secret at once);
+ *       "yesno" -> true | false | one of `words`; "line" -> text; "hidden" -> text (a secret);
  *       "choice" (count = n) -> 1 … n. err.code "eof", "timeout", "cancelled", "busy": none of
  *       them is an answer
  *   flush()                              writes what masking holds back */
@@ -24,6 +26,7 @@
 #include <string.h>
 
 #include "../term/filter.h"
+#include "../term/keys.h"
 #include "../term/prompt.h"
 #include "../term/term.h"
 #include "state.h"
@@ -89,7 +92,7 @@ static int l_colour(lua_State *L) {
 static int l_status(lua_State *L) {
   size_t len = 0;
   const char *text = luaL_optlstring(L, 1, NULL, &len);
-  term_status(text, len);
+  term_status(text, len, luaL_optstring(L, 2, ""));
   return 0;
 }
 
@@ -126,7 +129,10 @@ static int push_answer(lua_State *L, struct op *op) {
   size_t len = 0;
   const char *text = prompt_text(op, &len);
   switch (prompt_kind_of(op)) {
-    case PROMPT_YES_NO: lua_pushboolean(L, prompt_number(op) == 1); break;
+    case PROMPT_YES_NO:
+      if (prompt_word(op) != NULL) lua_pushstring(L, prompt_word(op));
+      else lua_pushboolean(L, prompt_number(op) == 1);
+      break;
     case PROMPT_CHOICE: lua_pushinteger(L, prompt_number(op)); break;
     case PROMPT_LINE:
     case PROMPT_HIDDEN: lua_pushlstring(L, text, len); break;
@@ -153,9 +159,26 @@ static int l_ask(lua_State *L) {
   task_check_can_wait(L);
   size_t question_len = 0;
   const char *question = util_field_string(L, 1, "prompt", &question_len);
+  const char *words = util_field_string(L, 1, "words", NULL);
   struct op *op = prompt_start(kinds[kind], question, question_len, (unsigned)count, ms);
   if (op == NULL) return luaL_error(L, "not enough memory");
+  if (words != NULL) prompt_allow(op, words);
   return task_await(L, op, push_answer);
+}
+
+static int push_true(lua_State *L, struct op *op) {
+  (void)op;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int l_entered(lua_State *L) {
+  double seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds > 0 && seconds < 1e6, 1, "out of range");
+  task_check_can_wait(L);
+  struct op *op = keys_wait((uint64_t)ceil(seconds * 1000));
+  if (op == NULL) return luaL_error(L, "not enough memory");
+  return task_await(L, op, push_true);
 }
 
 int luaopen_host_term(lua_State *L) {
@@ -169,6 +192,7 @@ int luaopen_host_term(lua_State *L) {
                                        {"colour", l_colour},
                                        {"shows", l_shows},
                                        {"status", l_status},
+                                       {"entered", l_entered},
                                        {"display_width", l_display_width},
                                        {"shown", l_shown},
                                        {"flush", l_flush},

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../loop/loop.h"
+#include "keys.h"
 #include "term.h"
 #include "tty.h"
 
@@ -23,6 +24,8 @@ struct prompt {
   unsigned count;
   unsigned tries;
   long number;
+  char words[64];   /* that are no answer, apart by spaces */
+  const char *word; /* the one of them that was typed: in `text` */
   int watch; /* an epoll descriptor that holds standard input */
   uv_poll_t *poll;
   size_t len;
@@ -47,6 +50,7 @@ static void leave(struct prompt *p) {
     tty_drain(); /* a pasted second line is no answer to the next question */
     tty_leave();
     asking = NULL;
+    keys_pause(false);
   }
 }
 
@@ -87,6 +91,19 @@ static bool parse_yes_no(struct prompt *p, const char *word) {
   return false;
 }
 
+/* Is it one of the words that are no answer? */
+static bool is_word(struct prompt *p, const char *typed) {
+  char words[sizeof p->words], *rest = NULL;
+  memcpy(words, p->words, sizeof words);
+  for (char *word = strtok_r(words, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+    if (strcasecmp(word, typed) != 0) continue;
+    snprintf(p->text, sizeof p->text, "%s", word); /* as it was allowed, in its case */
+    p->word = p->text;
+    return true;
+  }
+  return false;
+}
+
 static bool parse_choice(struct prompt *p, const char *word) {
   char *end;
   errno = 0;
@@ -108,7 +125,7 @@ static void take_line(struct prompt *p) {
   while (p->len > 0 && (p->text[p->len - 1] == '\n' || p->text[p->len - 1] == '\r')) p->len--;
   p->text[p->len] = '\0';
   bool plain = strlen(p->text) == p->len, good = true;
-  if (p->kind == PROMPT_YES_NO) good = plain && !is_pasted() && parse_yes_no(p, p->text);
+  if (p->kind == PROMPT_YES_NO) good = plain && !is_pasted() && (parse_yes_no(p, p->text) || is_word(p, p->text));
   if (p->kind == PROMPT_CHOICE) good = plain && !is_pasted() && parse_choice(p, p->text);
   if (!good) {
     p->len = 0;
@@ -189,7 +206,9 @@ struct op *prompt_start(enum prompt_kind kind, const char *question, size_t ques
     return &p->op;
   }
   term_flush();
+  keys_pause(true);
   if (tty_enter(kind != PROMPT_HIDDEN) != 0) {
+    keys_pause(false);
     op_fail(&p->op, OP_NOT_SENT, "eof", "the terminal went away");
     return &p->op;
   }
@@ -202,6 +221,13 @@ struct op *prompt_start(enum prompt_kind kind, const char *question, size_t ques
   else if (timeout_ms > 0) op_set_timeout(&p->op, timeout_ms);
   return &p->op;
 }
+
+void prompt_allow(struct op *op, const char *words) {
+  struct prompt *p = (struct prompt *)op;
+  snprintf(p->words, sizeof p->words, "%s", words);
+}
+
+const char *prompt_word(const struct op *op) { return ((const struct prompt *)op)->word; }
 
 enum prompt_kind prompt_kind_of(const struct op *op) { return ((const struct prompt *)op)->kind; }
 

@@ -23,6 +23,13 @@ enum prompt_kind {
 struct op *prompt_start(enum prompt_kind kind, const char *question, size_t question_len,
                         unsigned count, uint64_t timeout_ms);
 
+/* Words, apart by spaces and at most 63 bytes, that are no answer and end the question all the same,
+   such as "? d note". Of a question of yes or no that was just started. */
+void prompt_allow(struct op *op, const char *words);
+
+/* Of a finished one: the allowed word that ended it, or NULL. */
+const char *prompt_word(const struct op *op);
+
 /* Of a finished one. */
 enum prompt_kind prompt_kind_of(const struct op *op);
 long prompt_number(const struct op *op); /* yes 1, no 0; choice from 1 */

@@ -1,77 +1,124 @@
-/* The status line: a spinner, what goes on, since when. */
+/* The status line: a spinner, what goes on, since when; above it the last lines of what a command
+ * prints. The cursor rests at the beginning of the line, so that the way back up is known also
+ * after the window was made narrower. */
 #include "status.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include "../loop/loop.h"
 #include "filter.h"
+#include "keys.h"
 #include "mask.h"
+#include "tail.h"
 #include "term.h"
 
-enum { TICK_MS = 120, TEXT_CAP = 512 };
+enum { TICK_MS = 120, TEXT_CAP = 512, ROW_CAP = TEXT_CAP + 64 };
 
-static char shown_text[TEXT_CAP];
-static size_t shown_len;
-static bool drawn;
-static uint64_t since_ns;
+struct text {
+  char bytes[TEXT_CAP];
+  size_t len;
+};
+
+static struct text what, since; /* the first is cut to the window, the second never */
 static unsigned frame;
 static uv_timer_t *ticker;
 
-static bool has_utf8(void) {
-  const char *names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-  for (size_t i = 0; i < 3; i++) {
-    const char *value = getenv(names[i]);
-    if (value != NULL && *value != '\0')
-      return strcasestr(value, "utf-8") != NULL || strcasestr(value, "utf8") != NULL;
-  }
-  return false;
+/* What is on the screen: how wide each row is, the status line last. 0 rows: nothing. */
+static int widths[TAIL_LINES + 1], rows, drawn_columns;
+
+struct canvas {
+  char bytes[(TAIL_LINES + 1) * ROW_CAP + 32];
+  size_t len;
+};
+
+static void put(struct canvas *c, const char *bytes, size_t len) {
+  if (len > sizeof c->bytes - c->len) len = sizeof c->bytes - c->len;
+  memcpy(c->bytes + c->len, bytes, len);
+  c->len += len;
 }
 
-/* Cuts the text to so many columns, at a character's border. */
-static size_t fit(const char *text, size_t len, int columns) {
-  while (len > 0 && term_display_width(text, len) > columns) {
-    len--;
-    while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80) len--;
-  }
-  return len;
+static void put_text(struct canvas *c, const char *text) { put(c, text, strlen(text)); }
+
+/* Does the terminal wrap anew what stands on it when its window gets narrower? Nearly all do. The
+   Linux console cuts, and so does xterm itself, which says its version. */
+static bool rewraps(void) {
+  const char *kind = getenv("TERM");
+  return getenv("XTERM_VERSION") == NULL && (kind == NULL || strcmp(kind, "linux") != 0);
+}
+
+/* Rows between the cursor and the first of ours. */
+static int rows_above(void) {
+  int columns = term_width(), above = 0;
+  bool torn = columns < drawn_columns && rewraps();
+  for (int i = 0; i + 1 < rows; i++)
+    above += torn && widths[i] > columns ? (widths[i] + columns - 1) / columns : 1;
+  return above;
+}
+
+static void put_erase(struct canvas *c) {
+  int above = rows > 0 ? rows_above() : 0;
+  /* Whoever pressed Enter moved the cursor: it goes back to where it rested. */
+  above += keys_take();
+  char up[24];
+  snprintf(up, sizeof up, "\033[%dA", above);
+  put_text(c, "\r");
+  if (rows > 0 && above > 0) put_text(c, up);
+  put_text(c, above > 0 || term_width() < drawn_columns ? "\033[J" : "\033[K");
+  rows = 0;
+}
+
+static void put_row(struct canvas *c, const char *lead, const char *text, size_t len,
+                    const char *behind) {
+  int taken = term_display_width(lead, strlen(lead)) + (int)strlen(behind);
+  int room = term_width() - 1 - taken; /* the last column stays free: no wrap */
+  size_t kept = term_fit(text, len, room > 8 ? room : 8);
+  bool colour = term_has_colour(TERM_ERR);
+  if (colour) put_text(c, "\033[2m");
+  put_text(c, lead);
+  put(c, text, kept);
+  put_text(c, behind);
+  if (colour) put_text(c, "\033[0m");
+  widths[rows++] = taken + term_display_width(text, kept);
 }
 
 static void draw(void) {
   static const char *const dots[] = {"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"};
   static const char *const ascii[] = {"|", "/", "-", "\\"};
-  const char *spinner = has_utf8() ? dots[frame % 10] : ascii[frame % 4];
-  uint64_t seconds = (loop_now_ns() - since_ns) / 1000000000u;
-  char elapsed[32] = "";
-  if (seconds >= 60)
-    snprintf(elapsed, sizeof elapsed, "  %um%02us", (unsigned)(seconds / 60),
-             (unsigned)(seconds % 60));
-  else if (seconds > 0) snprintf(elapsed, sizeof elapsed, "  %us", (unsigned)seconds);
-  int columns = term_width() - 2 - (int)strlen(elapsed); /* the last column stays free: no wrap */
-  size_t len = fit(shown_text, shown_len, columns > 8 ? columns : 8);
-  char line[TEXT_CAP + 96];
-  bool colour = term_has_colour(TERM_ERR);
-  int used = snprintf(line, sizeof line, "\r\033[K%s%s%.*s%s%s", colour ? "\033[2m" : "", spinner,
-                      (int)len, shown_text, elapsed, colour ? "\033[0m" : "");
-  if (used > 0 && (size_t)used < sizeof line) status_write(line, (size_t)used);
-  drawn = true;
+  static struct canvas c;
+  c.len = 0;
+  put_erase(&c);
+  drawn_columns = term_width();
+  const struct tail_line *lines[TAIL_LINES];
+  size_t count = tail_lines(lines, term_height() < 10 ? 1 : TAIL_LINES);
+  for (size_t i = 0; i < count; i++) {
+    put_row(&c, "  | ", lines[i]->bytes, lines[i]->len, "");
+    put_text(&c, "\n");
+  }
+  const char *spinner = term_has_utf8() ? dots[frame % 10] : ascii[frame % 4];
+  put_row(&c, spinner, what.bytes, what.len, since.bytes);
+  put_text(&c, "\r");
+  status_write(c.bytes, c.len);
 }
 
 void status_clear(void) {
-  if (!drawn) return;
-  drawn = false;
-  status_write("\r\033[K", 4);
+  if (rows == 0) {
+    keys_take();
+    return;
+  }
+  static struct canvas c;
+  c.len = 0;
+  put_erase(&c);
+  status_write(c.bytes, c.len);
 }
 
 static void on_tick(uv_timer_t *timer) {
   (void)timer;
   frame++;
-  if (shown_len > 0 && status_may_draw()) draw();
+  if (what.len > 0 && status_may_draw()) draw();
 }
 
 static bool start_ticker(void) {
@@ -89,41 +136,41 @@ static bool start_ticker(void) {
          uv_timer_start(ticker, on_tick, TICK_MS, TICK_MS) == 0;
 }
 
-struct line {
-  char *out;
-  size_t len;
-};
-
 /* One line only, and only whole characters: the filter hands on characters or runs of ASCII. */
 static void take(void *context, const char *text, size_t len) {
-  struct line *line = context;
-  if ((text[0] & 0x80) != 0 && line->len + len > TEXT_CAP) return;
-  for (size_t i = 0; i < len && line->len < TEXT_CAP; i++)
-    line->out[line->len++] = text[i] == '\n' || text[i] == '\t' ? ' ' : text[i];
+  struct text *out = context;
+  size_t room = TEXT_CAP - 1 - out->len;
+  if ((text[0] & 0x80) != 0 && len > room) return;
+  for (size_t i = 0; i < len && i < room; i++)
+    out->bytes[out->len++] = text[i] == '\n' || text[i] == '\t' ? ' ' : text[i];
 }
 
-void term_status(const char *text, size_t len) {
+static bool set(struct text *out, const char *text, size_t len) {
+  size_t masked_len = 0;
+  char *masked = mask_text(text, len, &masked_len, NULL);
+  if (masked == NULL) return false;
+  struct filter f = {.held_len = 0};
+  out->len = 0;
+  filter_feed(&f, masked, masked_len, take, out);
+  filter_flush(&f, take, out);
+  out->bytes[out->len] = '\0';
+  free(masked);
+  return true;
+}
+
+void term_status(const char *text, size_t len, const char *elapsed) {
   const char *kind = getenv("TERM");
-  if (text == NULL || len == 0 || !term_is_terminal() || kind == NULL ||
+  if (text == NULL || len == 0 || !term_is_terminal() || kind == NULL || *kind == '\0' ||
       strcmp(kind, "dumb") == 0) {
     status_clear();
-    shown_len = 0;
+    what.len = 0;
     if (ticker != NULL) uv_timer_stop(ticker);
     return;
   }
-  size_t masked_len = 0;
-  char *masked = mask_text(text, len, &masked_len, NULL);
-  if (masked == NULL) return;
-  char fresh[TEXT_CAP];
-  struct line line = {fresh, 0};
-  struct filter f = {.held_len = 0};
-  filter_feed(&f, masked, masked_len, take, &line);
-  filter_flush(&f, take, &line);
-  free(masked);
-  if (line.len != shown_len || memcmp(fresh, shown_text, line.len) != 0) {
-    memcpy(shown_text, fresh, line.len);
-    if (shown_len == 0) since_ns = loop_now_ns();
-    shown_len = line.len;
+  if (!set(&what, text, len) || !set(&since, elapsed, strlen(elapsed))) {
+    what.len = 0;
+    return;
   }
+  if (since.len > 40) since.bytes[since.len = 0] = '\0'; /* no elapsed time: a caller's mistake */
   if (start_ticker() && status_may_draw()) draw();
 }

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Takes the line off the screen if it is there; it is drawn again at the next tick. */
+/* Takes the line, and the tail above it, off the screen if they are there; they are drawn again at
+   the next tick. Call it before anything else is written to the terminal. */
 void status_clear(void);
 
 /* By term.c: is the cursor where the line may be drawn; unfiltered bytes to stderr. */

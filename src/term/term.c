@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -25,6 +26,7 @@ struct stream {
   bool told;   /* and said so */
   int error;
   bool styled; /* an escape sequence of ours is in force */
+  bool ascii;  /* it ends on a terminal that does not know our signs */
   char style[48];
   char *out; /* what this call will write */
   size_t len, room;
@@ -90,6 +92,16 @@ bool term_shows(enum term_stream stream) {
   return isatty(stream == TERM_OUT ? STDOUT_FILENO : STDERR_FILENO) != 0;
 }
 
+bool term_has_utf8(void) {
+  const char *names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+  for (size_t i = 0; i < 3; i++) {
+    const char *value = getenv(names[i]);
+    if (value != NULL && *value != '\0')
+      return strcasestr(value, "utf-8") != NULL || strcasestr(value, "utf8") != NULL;
+  }
+  return false;
+}
+
 static bool window(struct winsize *size) {
   return (ioctl(STDOUT_FILENO, TIOCGWINSZ, size) == 0 && size->ws_col > 0) ||
          (ioctl(STDERR_FILENO, TIOCGWINSZ, size) == 0 && size->ws_col > 0);
@@ -125,10 +137,25 @@ static void add(struct stream *s, const char *text, size_t len) {
   s->len += len;
 }
 
+/* A sign of ours as ASCII, as wide as it was; other characters as they are. */
+static const char *to_ascii(const char *text, size_t *len) {
+  static const struct {
+    const char *sign, *ascii;
+  } signs[] = {{"…", "~"}, {"─", "-"}, {"–", "-"}, {"‹", "<"}, {"›", ">"},
+               {"×", "x"}, {"█", "#"}, {"⏎", "|"}, {"·", "-"}};
+  for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+    if (strlen(signs[i].sign) != *len || memcmp(signs[i].sign, text, *len) != 0) continue;
+    *len = 1;
+    return signs[i].ascii;
+  }
+  return text;
+}
+
 /* A style ends before a line end and begins again behind it, so that no line is coloured to the
    window's edge and a pager shows each line rightly. */
 static void add_styled(void *context, const char *text, size_t len) {
   struct stream *s = context;
+  if (s->ascii && (text[0] & 0x80) != 0) text = to_ascii(text, &len);
   if (s->style[0] == '\0') {
     add(s, text, len);
     return;
@@ -226,6 +253,7 @@ static void open_stream(struct stream *s) {
   registered = true;
   mask_stream_open(&s->mask, after_mask, s);
   s->open = true;
+  s->ascii = isatty(s->fd) != 0 && !term_has_utf8();
 }
 
 void term_write(enum term_stream stream, const char *style, const char *text, size_t len) {
@@ -273,21 +301,23 @@ struct measure {
   int column, widest;
 };
 
+/* The columns the character at p takes when it stands in `column`; *n: its bytes. */
+static int columns_of(const unsigned char *p, size_t left, int column, int *n) {
+  uint32_t code;
+  *n = utf8_next(p, left, &code);
+  if (*n <= 0) *n = 1;
+  if (code == '\t') return 8 - column % 8;
+  int width = wcwidth((wchar_t)code);
+  return width < 0 ? 1 : width;
+}
+
 static void measure_text(void *context, const char *text, size_t len) {
   struct measure *m = context;
   const unsigned char *p = (const unsigned char *)text, *end = p + len;
   while (p < end) {
-    uint32_t code;
-    int n = utf8_next(p, (size_t)(end - p), &code);
-    if (n <= 0) n = 1;
-    if (code == '\n') {
-      m->column = 0;
-    } else if (code == '\t') {
-      m->column += 8 - m->column % 8;
-    } else {
-      int width = wcwidth((wchar_t)code);
-      m->column += width < 0 ? 1 : width;
-    }
+    int n = 1;
+    if (*p == '\n') m->column = 0;
+    else m->column += columns_of(p, (size_t)(end - p), m->column, &n);
     if (m->column > m->widest) m->widest = m->column;
     p += n;
   }
@@ -299,4 +329,15 @@ int term_display_width(const char *text, size_t len) {
   filter_feed(&f, text, len, measure_text, &m);
   filter_flush(&f, measure_text, &m);
   return m.widest;
+}
+
+size_t term_fit(const char *text, size_t len, int columns) {
+  const unsigned char *start = (const unsigned char *)text, *p = start, *end = p + len;
+  int column = 0, n = 1;
+  while (p < end) {
+    column += columns_of(p, (size_t)(end - p), column, &n);
+    if (column > columns) break;
+    p += n;
+  }
+  return (size_t)(p - start);
 }

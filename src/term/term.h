@@ -40,10 +40,14 @@ int term_height(void);
 void term_set_colour(enum term_colour when);
 bool term_has_colour(enum term_stream stream);
 
-/* One line at the bottom that says what goes on, with a spinner and the time since there is one;
-   only on a terminal. NULL or empty: no more. The line goes before any other output and comes back
-   on the next line. Needs the loop. */
-void term_status(const char *text, size_t len);
+/* Is the terminal's character set UTF-8, as far as the locale says? Where it is not, our own signs
+   (… ─ ‹ ›) are written as ASCII; other people's texts pass as they are. */
+bool term_has_utf8(void);
+
+/* One line at the bottom that says what goes on, with a spinner; only on a terminal. `elapsed`, at
+   most 40 bytes, stands behind the text and is never cut. NULL or empty text: no more. The line
+   goes before any other output and comes back on the next line. Needs the loop. */
+void term_status(const char *text, size_t len, const char *elapsed);
 
 /* The prompts tell what is on the screen: whether the cursor is at the beginning of a line. */
 void term_note_newline(bool at_start);
@@ -51,5 +55,8 @@ void term_note_newline(bool at_start);
 /* Columns that the text takes when shown through the filter (its widest line); tabs go to the next
    multiple of 8. */
 int term_display_width(const char *text, size_t len);
+
+/* How many bytes of a text that has passed the filter fit into so many columns, whole characters. */
+size_t term_fit(const char *text, size_t len, int columns);
 
 #endif

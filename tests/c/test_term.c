@@ -323,12 +323,12 @@ static void show_status(const struct question *q) {
   (void)q;
   setenv("TERM", "xterm", 1);
   unsetenv("NO_COLOR");
-  term_status("working\n\033[2J hard", 18);
+  term_status("working\n\033[2J hard", 18, "  7s");
   write_text(TERM_OUT, "a line\n");
   term_write(TERM_ERR, "bold red", "loud\nvery", 9);
-  term_status("more work", 9);
+  term_status("more work", 9, "");
   write_text(TERM_ERR, "\n");
-  term_status(NULL, 0);
+  term_status(NULL, 0, "");
   char why[100];
   mask_add("S", "split-secret", 12, 0, why, sizeof why);
   write_text(TERM_OUT, "say split-");

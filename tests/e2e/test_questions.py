@@ -131,11 +131,11 @@ class Questions(FaultTest):
         body = ('parallel { {"a", function() confirm("A?") shell.run(mark "a") end},'
                 ' {"b", function() confirm("B?") shell.run(mark "b") end} }')
         terminal = self.terminal("play", self.step(body), "-e", "lab")
-        terminal.wait_for(r"A\?[^?]*" + YES_NO)
+        terminal.wait_for(r"A\?(?s:.*?)" + YES_NO)
         time.sleep(0.3)
         self.assertNotIn("B?", terminal.seen)
         terminal.send("yes\n")
-        terminal.wait_for(r"B\?[^?]*" + YES_NO)
+        terminal.wait_for(r"B\?(?s:.*?)" + YES_NO)
         terminal.send("yes\n")
         self.expect(terminal.finish(), code=0)
         self.assertEqual(sorted(self.places()), ["a", "b"])

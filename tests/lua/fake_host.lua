@@ -281,6 +281,7 @@ local function new_term(host, answers)
     return utf8.len(text) or #text
   end
   function term.status() end
+  function term.entered() return nil, { code = "cancelled" } end
   function term.set_colour() end
   function term.ask(request)
     term.asked[#term.asked + 1] = request

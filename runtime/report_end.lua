@@ -1,0 +1,97 @@
+--- The end of the report: how the run ended, what it changed, what is left to do, the next command.
+local report_lines = require "runtime.report_lines"
+local report_end = {}
+
+local host
+local line, hanging = report_lines.line, report_lines.hanging
+
+--- Hands over the host.
+function report_end.open(given)
+  host = given
+end
+
+local function summary_head(e)
+  local style = e.code == 0 and "bold green" or "bold red"
+  hanging("", e.headline, style, nil, "  " .. report_lines.seconds_text(e.seconds))
+end
+
+--- What failed and where, in one line: "step 'Count connections', db-exhaustion.lua:42: …".
+---@param e table the run.end event
+function report_end.failure_text(e)
+  local place = {}
+  place[#place + 1] = e.step_name and ("step '%s'"):format(e.step_name) or nil
+  place[#place + 1] = e.failure.where
+  return (#place > 0 and (table.concat(place, ", ") .. ": ") or "") .. e.failure.message
+end
+
+--- The same words several times in a row as one line: "12 × exec primary: …".
+local function counted(list)
+  local out_list, count = {}, 0
+  for i, text in ipairs(list) do
+    count = count + 1
+    if list[i + 1] ~= text then
+      out_list[#out_list + 1] = count > 1 and ("%d × %s"):format(count, text) or text
+      count = 0
+    end
+  end
+  return out_list
+end
+
+--- Prints the summary.
+---@param e table the run.end event
+function report_end.show(e)
+  line("")
+  line(("─"):rep(math.min(report_lines.width() or 60, 60)), "dim")
+  summary_head(e)
+  local function item(name, text, style)
+    hanging(("  %-12s "):format(name), text, style, "dim")
+  end
+  if e.reason then
+    item("finished", e.reason)
+  end
+  if e.failure then
+    item("error", report_end.failure_text(e), "red")
+    if not report_lines.page then -- whoever looks at stderr only, such as cron's mail, is told as well
+      host.term.message("error", report_end.failure_text(e), e.failure.hint)
+    end
+    if e.failure.hint then
+      item("try", e.failure.hint)
+    end
+  end
+  for _, text in ipairs(e.also) do
+    item("error", text, "red")
+    if not report_lines.page then
+      host.term.message("error", text)
+    end
+  end
+  for i, change in ipairs(counted(e.changed)) do
+    item(i == 1 and (e.dry and "would change" or "changed") or "", change)
+  end
+  if #e.changed == 0 and not e.dry then
+    item("changed", "nothing")
+  end
+  for i, text in ipairs(e.told) do
+    item(i == 1 and "told" or "", text)
+  end
+  for i, text in ipairs(e.left) do
+    item(i == 1 and "not undone" or "", text, "yellow")
+  end
+  for i, check in ipairs(e.checks) do
+    item(i == 1 and "checks" or "", check.text, check.style)
+  end
+  for i, open in ipairs(e.open) do
+    item(i == 1 and "open" or "", open, "yellow")
+  end
+  if e.fidelity then
+    item("how true", e.fidelity, "cyan")
+  end
+  if e.anchor then -- half of its digits prove enough, and fit on a line
+    local count, digest = e.anchor:match "^(%d+):(%x*)"
+    item("journal", ("%s records, anchor %s:%s"):format(count, count, digest:sub(1, 32)), "dim")
+  end
+  for i, next_command in ipairs(e.next) do
+    item(i == 1 and "next" or "", next_command)
+  end
+end
+
+return report_end
