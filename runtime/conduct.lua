@@ -81,7 +81,8 @@ function conduct.open_report(services)
 end
 
 --- The first lines of the report.
-function conduct.announce(services, run, book)
+---@param before integer[]? of a run that is gone on with: steps that are over, of how many
+function conduct.announce(services, run, book, before)
   report.emit {
     event = "run.start",
     title = book.header.title or book.name,
@@ -96,6 +97,7 @@ function conduct.announce(services, run, book)
     run = run.id,
     playbook = book.name,
     params = params.shown(run.params),
+    resumes = before and { done = before[1], total = before[2], changes = run.changes } or nil,
   }
 end
 
@@ -146,11 +148,39 @@ function conduct.play(services, run, declared, seconds_left)
   if deadline then
     host.task.cancel(deadline)
   end
-  unwind(services, run, failure)
+  -- it goes on as soon as somebody says so: nothing is taken back, nobody is told of an end
+  local waits = errors.is(failure, "suspended") or failure ~= nil and failure.code == "in doubt"
+  if not waits then
+    unwind(services, run, failure)
+  end
   local code, seconds = outcome.code(run, failure), host.clock.monotonic() - began
-  tell.all(run, outcome.event(run, failure, code, seconds))
+  if not waits then
+    tell.all(run, outcome.event(run, failure, code, seconds))
+  end
   code = end_run(run, failure, code, seconds)
   retention.prune(host, run)
+  host.task.cancel(signals)
+  return code
+end
+
+--- Works off the ways back of a run that is gone on with only for them, and closes it.
+---@param services {host: table, options: table}
+---@param seconds_left number? --deadline
+---@return integer exit code
+function conduct.take_back(services, run, seconds_left)
+  local host = services.host
+  local began = host.clock.monotonic()
+  local signals, deadline = watch.signals(services, run), watch.deadline(services, run, seconds_left)
+  run.unwinding, run.ways_only, run.taking_back = true, false, true
+  local ok = stack.unwind(run, true, ("Taking back what run %s did on %s"):format(run.id, run.environment.name))
+  run.undone = ok and "clean" or "failed"
+  if deadline then
+    host.task.cancel(deadline)
+  end
+  for _, effect in ipairs(run.recording:doubts()) do
+    run.open[#run.open + 1] = "nobody knows whether this happened: " .. effect.begin.summary
+  end
+  local code = end_run(run, nil, outcome.code_of_undo(run, ok), host.clock.monotonic() - began)
   host.task.cancel(signals)
   return code
 end

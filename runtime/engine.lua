@@ -3,6 +3,7 @@
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local report = require "runtime.report"
+local resumed = require "runtime.resumed"
 local step = require "runtime.step"
 local step_options = require "runtime.step_options"
 local tasks = require "runtime.tasks"
@@ -37,6 +38,7 @@ function engine.builder(host)
     local run = current.run
     local seen = run.inner_ids[node.id]
     run.inner_ids[node.id] = (seen or 0) + 1
+    node.inner = node.id
     if seen or book.by_id[node.id] then
       node.id = ("%s.%d"):format(node.id, (seen or 0) + 1)
     end
@@ -201,7 +203,10 @@ function engine.run_node(run, node, parent)
   elseif node.kind == "step" then
     return step.run(run, node, parent)
   end
-  local should, why, failure, undetermined = step.wanted(run, node, parent)
+  local should, why, failure, undetermined = true, nil, nil, nil
+  if not run.ways_only and not resumed.group_begun(run, node, parent) then
+    should, why, failure, undetermined = step.wanted(run, node, parent)
+  end
   if failure then
     return { failure = failure, id = node.id, shown = { name = node.name } }
   elseif not should then

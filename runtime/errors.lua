@@ -20,6 +20,7 @@ errors.kinds = {
   journal = 4, -- the journal cannot be written (7 once something was changed)
   refused = 5, -- policy, a closed gate, an unprovable read
   unknown = 7, -- nobody knows whether a change happened
+  suspended = 6, -- waits for a person or a time, and is gone on with by resume
   deadline = 124,
   cancelled = 130, -- a signal, or a sibling's failure
   bug = 70,

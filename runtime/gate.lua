@@ -2,6 +2,7 @@
 --- first with an answer ends it. It knows no protocol and names no primitive: it branches on the
 --- class of an effect and on facts in its row.
 local context = require "runtime.context"
+local doubt = require "runtime.doubt"
 local effects = require "runtime.effects"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
@@ -13,6 +14,10 @@ local report = require "runtime.report"
 local gate = {}
 
 local services
+
+--- Is asked before the first change of a run that is gone on with: does it rest on what is too old?
+---@type fun(run: table)?
+gate.before_first_change = nil
 
 --- Hands the gate what it works with. Once a run, before the first step.
 ---@param given {host: table, run: table, adapters: table<string, table>}
@@ -65,6 +70,11 @@ end
 
 --- 5. ask: a protected environment is confirmed by name, once, before its first change.
 local function ask(run, effect)
+  if alters(effect) and gate.before_first_change then
+    local look = gate.before_first_change
+    look(run)
+    gate.before_first_change = nil
+  end
   if alters(effect) and run.environment.protected and not run.environment_confirmed then
     services.adapters.people.confirm_environment(run, effect)
     run.environment_confirmed = true
@@ -117,6 +127,7 @@ local function perform(current, row, effect, token)
     return true, result
   end
   local err = name_cause(current, errors.wrap(result))
+  err.key = err.key or effect.key
   if err.kind == "script" and not err.author then
     err = errors.bug { message = err.message, outcome = alters(effect) and "unknown" or "failed" }
   end
@@ -170,11 +181,55 @@ local function finish(run, current, row, effect, ok, result)
   }
 end
 
---- Where in the author's files this call stands, as "db-exhaustion.lua:42", if known.
+--- Where in the author's files this call stands, as "db-exhaustion.lua:42", if known; and its key, under which
+--- the journal says that somebody caught it.
 local function add_where(err, effect)
   err.where = err.where or effect.where
   err.effect = err.effect or effect.summary
+  err.key = err.key or effect.key
   return err
+end
+
+--- A change whose outcome nobody knows: found out, or asked. Returns true and its result when it happened; nothing
+--- when it is to be made.
+local function settle(run, current, row, effect, known)
+  local answer = doubt.resolve(services, run, current, row, effect, known.begin)
+  journal.finish(run, current, effect, {
+    outcome = answer.happened and "done" or "not sent",
+    value = answer.value,
+    not_kept = answer.happened and answer.value == nil and "its outcome was found out later" or nil,
+    resolved = answer.by,
+  })
+  report.emit { event = "resolved", step = current.step.shown, effect = effect, happened = answer.happened, by = answer.by }
+  if not answer.happened then
+    return false
+  end
+  run.changes = run.changes + 1
+  run.changed[#run.changed + 1] = { summary = effect.summary, target = effect.target, class = effect.class, outcome = "done" }
+  if answer.value == nil then
+    return true, replay.lost(effect, "its outcome was found out later")
+  end
+  local adapter = services.adapters[row.module]
+  return true, adapter.revive and adapter.revive(row.verb, answer.value) or answer.value
+end
+
+--- 2. replay: what the journal holds. Returns true and the result, or nothing; raises a recorded failure.
+local function replayed(run, current, row, effect)
+  local adapter = services.adapters[row.module]
+  local known = replay.find(effect.key, effect, adapter, row.verb)
+  if not known then
+    return false
+  elseif known.failure then
+    policy.count(run, effect)
+    error(add_where(known.failure, effect), 0)
+  elseif known.doubt then
+    return settle(run, current, row, effect, known.doubt)
+  end
+  policy.count(run, effect)
+  if known.again then
+    adapter.perform(row.verb, effect.request, nil, effect)
+  end
+  return true, known.value
 end
 
 --- Takes one effect through the gate. Returns what the primitive returned; raises an error value.
@@ -200,9 +255,9 @@ function gate.call(kind, args, where)
   end
   local key = context.key(current)
   effect.key = key
-  local recorded = replay.find(run, key, effect) -- 2
-  if recorded then
-    return recorded.value
+  local known, value = replayed(run, current, row, effect) -- 2
+  if known then
+    return value
   end
   local ok, answer = pcall(policy.check, run, effect) -- 3
   if not ok then

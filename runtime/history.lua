@@ -9,6 +9,9 @@ local function key_of(record)
   return table.concat({ record.path, record.step, record.attempt, record.branch, record.ordinal }, "\0")
 end
 
+--- Records behind which a run no longer waits for what it said before.
+local settles = { ["step.end"] = true, ["effect.end"] = true, wait = true, gate = true, ["run.end"] = true, ["run.resume"] = true }
+
 --- Folds the records of one run into a summary.
 ---@param records table[]
 function history.summarize(records)
@@ -16,6 +19,9 @@ function history.summarize(records)
   local begun, stack = {}, {}
   for _, record in ipairs(records) do
     local kind = record.type
+    if settles[kind] then
+      summary.now = nil
+    end
     if kind == "run.start" then
       summary.run, summary.playbook, summary.mode = record.run, record.playbook, record.mode
       summary.environment, summary.operator, summary.started = record.environment, record.operator, record.t
@@ -34,14 +40,29 @@ function history.summarize(records)
     elseif kind == "settled" then
       stack = {}
     elseif kind == "run.end" then
-      summary.state, summary.code, summary.at = record.state, record.code, nil
+      summary.state, summary.code = record.state, record.code
+      summary.error = record.error and record.error.message
+    elseif kind == "run.resume" then
+      summary.state, summary.code, summary.error, summary.resumed = nil, nil, nil, record.t
+      summary.waits = nil
+    elseif kind == "run.closed" then
+      summary.state, summary.because = "closed", record.because
+    elseif kind == "gate.wait" or kind == "time.wait" then
+      summary.waits = record
+    elseif kind == "asking" or kind == "waiting" then
+      summary.now = record.text
+    elseif kind == "answer" and summary.waits and summary.waits.gate == record.gate then
+      summary.answered = record
     end
   end
   for _, record in pairs(begun) do
     summary.in_doubt[#summary.in_doubt + 1] = record.summary
   end
   table.sort(summary.in_doubt)
-  if summary.mode == "live" and summary.state ~= "done" and summary.state ~= "undone" then
+  local over = summary.state == "done" or summary.state == "undone" or summary.state == "closed"
+  if over then
+    summary.in_doubt = {}
+  elseif summary.mode == "live" then
     for _, what in pairs(stack) do
       summary.pending[#summary.pending + 1] = what
     end
@@ -88,6 +109,22 @@ function history.all()
     return a.run > b.run
   end)
   return list
+end
+
+--- States of a run that can go on.
+local open_states = { suspended = true, interrupted = true, failed = true, refused = true, ["in doubt"] = true }
+
+--- The newest live run that can go on.
+function history.last_open()
+  for _, summary in ipairs(history.all()) do
+    if summary.mode == "live" and open_states[summary.state] then
+      return summary.run
+    end
+  end
+  error(errors.usage {
+    message = "no run can go on: none was interrupted, failed, refused or suspended",
+    hint = "opsrun runs lists them",
+  }, 0)
 end
 
 --- The one run whose id starts with `prefix`.

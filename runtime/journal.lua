@@ -1,5 +1,6 @@
 --- The journal: what was intended, what came of it, and every decision the playbook did not make.
 --- Shapes of the records are in docs/JOURNAL.md; this module is the only user of the store.
+local context = require "runtime.context"
 local errors = require "runtime.errors"
 local plain = require "runtime.plain"
 local report = require "runtime.report"
@@ -20,6 +21,21 @@ end
 --- "incident/db-exhaustion.lua" -> "db-exhaustion"
 local function short_name(playbook)
   return (playbook:match "([^/]+)$"):gsub("%.lua$", ""):gsub("[^%w_.-]", "-"):sub(1, 40)
+end
+
+--- The records of checked lines.
+local function decoded(id, lines)
+  local records = {}
+  for index, line in ipairs(lines) do
+    local record, why = host.json.decode(line.text)
+    if not record then
+      error(errors.precondition {
+        message = ("run '%s' line %d is no record: %s"):format(id, index, tostring(why)),
+      }, 0)
+    end
+    records[index] = record
+  end
+  return records
 end
 
 local function fail(err, where)
@@ -63,8 +79,58 @@ function journal.create(playbook)
   error(errors.journal { message = "cannot find a free run id for '" .. base .. "'" }, 0)
 end
 
---- Appends one record; with `sync` it is on disk when this returns.
+--- Opens a run that has ended, or whose process has: to append to it, and for nobody else meanwhile. Raises
+--- `refused` when another process holds it, `precondition` when it is missing or damaged.
+---@param id string
+---@return table store, table[] records, string? notice what was cut off behind the last whole line
+function journal.open(id)
+  local store, err = host.store.open(id, "append")
+  if not store and err.code == "locked" then
+    local holder = err.holder or {}
+    error(errors.refused {
+      message = ("run '%s' is held by process %s on %s since %s"):format(
+        id, tostring(holder.pid or "?"), holder.host or "this machine", holder.since or "?"
+      ),
+      hint = "one process at a time goes on with a run: opsrun log RUN --follow watches it",
+      code = "locked",
+    }, 0)
+  elseif not store then
+    error(errors.precondition {
+      message = err.message,
+      code = err.code,
+      hint = err.code == "damaged" and "a journal is never repaired silently: opsrun verify RUN says more" or nil,
+    }, 0)
+  end
+  local notice = err -- beside the run: what was cut off its end
+  local lines, why = store:read()
+  if not lines then
+    error(errors.precondition { message = why.message, code = why.code }, 0)
+  end
+  return store, decoded(id, lines), notice
+end
+
+--- Keeps plain data beside the journal; its digest, or nil when it holds a secret.
+---@return string? digest
+function journal.keep(run, value)
+  if not run.store.blob then
+    return nil
+  end
+  local digest, err = run.store:blob(assert(host.json.encode(value)))
+  if digest then
+    return digest
+  elseif err.code == "secret" then
+    return nil
+  end
+  fail(err, run.store:dir())
+end
+
+--- Appends one record; with `sync` it is on disk when this returns. While a step is gone through again only for
+--- its ways back, nothing is written: it stands there already.
 function journal.write(run, record, sync)
+  local current = context.current()
+  if current and current.silent then
+    return
+  end
   local text, why = host.json.encode(record)
   if not text then
     error(errors.bug { message = "a journal record cannot be encoded: " .. tostring(why) }, 0)
@@ -82,7 +148,7 @@ local function with_key(record, effect)
   record.branch, record.ordinal = key.branch, key.ordinal
   record.kind, record.class, record.target = effect.kind, effect.class, effect.target
   record.summary, record.detail = effect.summary, effect.detail
-  record.digest, record.where = effect.digest, effect.where
+  record.digest, record.where, record.costs = effect.digest, effect.where, effect.costs
   return record
 end
 
@@ -139,6 +205,7 @@ function journal.finish(run, current, effect, result)
       outcome = result.outcome,
       value = value,
       not_kept = result.not_kept or why,
+      resolved = result.resolved,
       error = failure and {
         kind = failure.kind,
         message = failure.message,
@@ -175,16 +242,7 @@ function journal.read(id)
       hint = "a journal is never repaired silently; the run's folder is " .. store:dir(),
     }, 0)
   end
-  local records = {}
-  for index, line in ipairs(lines) do
-    local record, why = host.json.decode(line.text)
-    if not record then
-      error(errors.precondition {
-        message = ("run '%s' line %d is no record: %s"):format(id, index, tostring(why)),
-      }, 0)
-    end
-    records[index] = record
-  end
+  local records = decoded(id, lines)
   local dir = store:dir()
   if store.close then
     store:close()

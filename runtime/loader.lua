@@ -55,10 +55,29 @@ local function locator(file, source, where)
   end
 end
 
-local function read(host, path, name)
-  local source, err = host.files.read(path, TEXT_CAP)
-  if not source then
-    error(errors.load { message = ("playbook '%s': %s"):format(name, err.message) }, 0)
+--- Where texts come from: the playbooks and the standard library as they are now. A run that is gone on with
+--- has another source, its frozen copy.
+---@class opsrun.Source
+---@field find fun(given: string): string, string      path and name of a playbook; raises a load error
+---@field read fun(path: string, name: string): string its text
+---@field module fun(name: string): string?            a module of the standard library
+
+---@param host table
+---@return opsrun.Source
+function loader.source(host)
+  local source = {}
+  function source.find(given)
+    return files.find(host, given)
+  end
+  function source.read(path, name)
+    local text, err = host.files.read(path, TEXT_CAP)
+    if not text then
+      error(errors.load { message = ("playbook '%s': %s"):format(name, err.message) }, 0)
+    end
+    return text
+  end
+  function source.module(name)
+    return host.source("stdlib." .. name)
   end
   return source
 end
@@ -207,8 +226,9 @@ function loader.head(host, path)
   return raw, nil, source
 end
 
---- `require` of the sandbox: modules of the standard library, each loaded once a playbook.
-local function module_loader(host, scope)
+--- `require` of the sandbox: modules of the standard library, each loaded once a playbook. Their texts are
+--- collected in `modules`.
+local function module_loader(host, from, scope, modules)
   local loaded, loading = {}, {}
   return function(name)
     if type(name) ~= "string" then
@@ -218,13 +238,13 @@ local function module_loader(host, scope)
     elseif loading[name] then
       error(("module '%s' requires itself"):format(name), 2)
     end
-    local source = name:find "^[%a_][%w_]*$" and host.source("stdlib." .. name) or nil
+    local source = name:find "^[%a_][%w_]*$" and from.module(name) or nil
     if not source then
       local err = errors.wrap(("no module '%s' in the standard library"):format(name), host.where and host.where())
       err.hint = "a playbook can require modules of the standard library only"
       error(err, 0)
     end
-    loading[name] = true
+    loading[name], modules[name] = true, source
     local chunk, err = host.chunk.load(source, "stdlib." .. name, scope.environment)
     if not chunk then
       error(err.message, 0)
@@ -274,16 +294,17 @@ end
 
 --- Loads a playbook whole: its top level runs in the sandbox, `globals` are the names of the API, of which
 --- `step` and `group` collect. Raises load errors.
----@param services {host: table}
+---@param services {host: table, source: opsrun.Source?}
 ---@param given string name or path
 ---@param options {globals: table<string, any>}
----@return table book {path, name, file, text, digest, header, synopsis, about, usage, known}
+---@return table book {path, name, file, text, digest, header, synopsis, about, usage, known, modules}
 function loader.load(services, given, options)
   local host = services.host
   local sandbox = require "runtime.sandbox"
-  local path, name = files.find(host, given)
-  local book = { path = path, name = name, file = path:match "[^/]+$" }
-  book.text = read(host, path, given)
+  local from = services.source or loader.source(host)
+  local path, name = from.find(given)
+  local book = { path = path, name = name, file = path:match "[^/]+$", modules = {} }
+  book.text = from.read(path, given)
   local state, globals = {}, {}
   for key, value in next, options.globals or {} do
     globals[key] = value
@@ -295,7 +316,7 @@ function loader.load(services, given, options)
   local scope = { freeze = sandbox.freeze }
   scope.environment, book.known = sandbox.build {
     globals = globals,
-    require = module_loader(host, scope),
+    require = module_loader(host, from, scope, book.modules),
     random = random.source(host),
     where = host.where,
   }

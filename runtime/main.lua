@@ -20,7 +20,7 @@ return function(host)
     require("runtime.tasks").open(host.task)
     require("runtime.journal").open_host(host)
     require("runtime.text").mask_with(host.mask.apply)
-    require("runtime.plain").open(host.json)
+    require("runtime.plain").open(host.json, host.clock)
   end
   local services = { host = host, options = host.options, errors = errors }
   if host.options.flags.color then

@@ -57,15 +57,28 @@ function outcome.code(run, failure)
   return 0
 end
 
+--- The exit code of `opsrun undo`.
+---@param ok boolean every way back went well
+function outcome.code_of_undo(run, ok)
+  if run.unknown or #run.recording:doubts() > 0 then
+    return 7
+  end
+  return ok and 0 or 9
+end
+
 local states = {
   [0] = "done",
   [5] = "refused",
+  [6] = "suspended",
   [7] = "in doubt",
   [8] = "undone",
 }
 
 --- The state of a run with this code.
 function outcome.state(run, code)
+  if run.taking_back and code == 0 then
+    return "undone"
+  end
   if (code == 1 or code == 2) and not run.failure then
     return "done" -- only a check or a stray --answer says otherwise
   elseif run.signal and code >= 129 then
@@ -78,13 +91,14 @@ local headlines = {
   done = "DONE",
   failed = "FAILED",
   refused = "REFUSED",
+  suspended = "SUSPENDED",
   undone = "FAILED, TAKEN BACK",
   interrupted = "INTERRUPTED",
   ["in doubt"] = "OUTCOME UNKNOWN",
 }
 
 local function headline(run, state, code)
-  local word = headlines[state]
+  local word = run.taking_back and state == "undone" and "TAKEN BACK" or headlines[state]
   if state == "done" and code ~= 0 then
     word = run.answer_unmet and "DONE, but an answer met no gate"
       or step.worst(run) == "critical" and "DONE, a check is critical"
@@ -138,6 +152,12 @@ local function next_commands(run, state, code)
   local list = {}
   for _, command in ipairs(run.suggestions) do
     list[#list + 1] = command
+  end
+  if state ~= "done" and state ~= "undone" and not run.dry then
+    list[#list + 1] = "opsrun resume " .. run.id
+    if #stack.pending(run, true) > 0 then
+      list[#list + 1] = "opsrun undo " .. run.id
+    end
   end
   if state ~= "done" or code ~= 0 then
     list[#list + 1] = "opsrun log " .. run.id

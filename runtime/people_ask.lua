@@ -114,13 +114,13 @@ return function(with)
   end
 
   function asked.ask(request)
-    local given = with.given_answer(request.id)
+    local given, by = with.given_answer(request)
     if given ~= nil then
       local answer = accept(request, given)
       if not answer then
-        with.refuse(request.id, ("was answered '%s' by --answer, which is no answer to it"):format(given), hint_of(request))
+        with.refuse(request.id, ("was answered '%s' %s, which is no answer to it"):format(given, by), hint_of(request))
       end
-      with.record(request, shown(answer), "by --answer")
+      with.record(request, shown(answer), by)
       return answer
     elseif run.dry then
       return rehearse(request)
@@ -128,6 +128,8 @@ return function(with)
       with.record(request, shown(request.default), "by --yes")
       return request.default
     elseif not with.can_ask() then
+      request.flag, request.option_ids = "TEXT", request.options and ids_of(request.options)
+      with.suspend(request)
       with.refuse(request.id, "needs an answer: no terminal to ask on", hint_of(request))
     end
     local answer, err = ask_terminal(request)

@@ -112,6 +112,24 @@ local function check_uses(run, effect)
   end
 end
 
+--- Adds an effect's costs to what was spent, unchecked.
+local function spend(run, costs)
+  for name, amount in pairs(costs) do
+    run.spent[name] = (run.spent[name] or 0) + amount
+  end
+end
+
+--- Counts the costs of an effect that the journal holds: they were allowed when it was made.
+---@param effect {costs: table<string, number>?}
+function policy.count(run, effect)
+  if effect.costs then
+    spend(run, effect.costs)
+    if run.caller then
+      spend(run.caller, effect.costs)
+    end
+  end
+end
+
 --- Reserves the effect's costs, `{sessions = 20}`, against the header's `limits`.
 local function reserve(run, effect)
   local limits = run.header.limits or {}
@@ -125,9 +143,7 @@ local function reserve(run, effect)
       }, 0)
     end
   end
-  for name, amount in pairs(effect.costs) do
-    run.spent[name] = (run.spent[name] or 0) + amount
-  end
+  spend(run, effect.costs)
 end
 
 --- How bad an end has to be for a level of the header's `tell`.

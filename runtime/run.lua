@@ -2,8 +2,12 @@
 --- goes on with a run later: resume, undo, replay.
 local context = require "runtime.context"
 local errors = require "runtime.errors"
+local gate = require "runtime.gate"
 local journal = require "runtime.journal"
 local params = require "runtime.params"
+local plain = require "runtime.plain"
+local replay = require "runtime.replay"
+local step = require "runtime.step"
 local text = require "runtime.text"
 local run_of = {}
 
@@ -80,6 +84,7 @@ function run_of.new(services, book, environment, values)
     spent = {},
     tasks = {},
     stack = {},
+    stack_top = { 0 }, -- a box: a called playbook counts in its caller's
     open = {},
     suggestions = {},
     gates = {},
@@ -118,8 +123,22 @@ function run_of.open_adapters(services, run)
   return adapters
 end
 
-function run_of.close_adapters(adapters)
-  for _, adapter in pairs(adapters) do
+--- Connects a run with the gate and the steps: from here on its playbook can act.
+---@param declared table the steps
+function run_of.open(services, run, declared)
+  run.known_gate = function(id)
+    local base = id:gsub("%.outcome$", ""):gsub("%.%d+$", "")
+    return declared.by_id[base] ~= nil or declared.by_id[id] ~= nil or id == "environment" or id == "stale"
+  end
+  step.open(services.host)
+  replay.open(services.host.task)
+  run.adapters = run_of.open_adapters(services, run)
+  gate.open { host = services.host, run = run, adapters = run.adapters }
+end
+
+--- Ends what a run's adapters hold: connections, samples to be kept.
+function run_of.close(run)
+  for _, adapter in pairs(run.adapters) do
     if adapter.close then
       pcall(adapter.close)
     end
@@ -145,6 +164,15 @@ function run_of.start_record(services, run, book)
     pid = host.system.pid(),
     seed = run.seed,
     mode = run.dry and "dry" or "live",
+    frozen = run.frozen,
+    flags = {
+      params = plain.array(run.options.params or {}),
+      from = run.options.from,
+      ["until"] = run.options["until"],
+      skip = plain.array(run.options.skip or {}),
+      fail_on = run.options.fail_on,
+      config = run.options.config,
+    },
   }
 end
 

@@ -7,25 +7,70 @@ local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
+local resumed = require "runtime.resumed"
+local step = require "runtime.step"
 local tasks = require "runtime.tasks"
 local stack = {}
+
+--- Ways back stand in the order in which they were registered; a resume meets them again in any order, and one it
+--- has met before takes the place of what stood for it.
+local function insert(entries, entry)
+  local at = #entries + 1
+  while at > 1 and entries[at - 1].number >= entry.number do
+    at = at - 1
+  end
+  if entries[at] and entries[at].number == entry.number then
+    entries[at] = entry
+  else
+    table.insert(entries, at, entry)
+  end
+end
 
 local function push(current, kind, text, fn, where)
   if type(text) ~= "string" or type(fn) ~= "function" then
     error(errors.wrap(('%s: expected %s("what it does", function() … end)'):format(kind, kind), where), 0)
   end
-  local entries = current.run.stack
-  local entry = { kind = kind, text = text, fn = fn, context = current, number = #entries + 1 }
-  entries[#entries + 1] = entry
-  journal.write(current.run, { type = "undo.push", kind = kind, text = text, step = current.step.id, number = entry.number })
+  local run = current.run
+  local slot = (rawget(current, "ways") or 0) + 1
+  current.ways = slot
+  local entry = { kind = kind, text = text, fn = fn, context = current }
+  local before = resumed.way(current, slot)
+  if before then
+    entry.number, entry.done = before.number, before.done
+  else
+    run.stack_top[1] = run.stack_top[1] + 1
+    entry.number = run.stack_top[1]
+  end
+  insert(run.stack, entry)
+  if before then
+    return entry
+  end
+  journal.write(run, {
+    type = "undo.push",
+    kind = kind,
+    text = text,
+    path = current.path,
+    step = current.step.id,
+    attempt = current.attempt,
+    branch = current.branch,
+    slot = slot,
+    number = entry.number,
+  })
   return entry
+end
+
+--- What a way back is told: did the run fail, and how bad are its checks?
+local function how_it_ended(run)
+  local failure = run.failure
+  return { failed = failure ~= nil, message = failure and failure.message or nil, worst = step.worst(run) }
 end
 
 --- Runs one entry in a context of its own; true, or false and the error.
 local function run_entry(run, entry)
   local ctx = context.branch(entry.context, "u" .. entry.number)
   ctx.undo, ctx.cancelled, ctx.attempt = true, false, entry.context.attempt
-  local ok, err = tasks.join(ctx, tasks.spawn(ctx, entry.fn))
+  ctx.silent, ctx.replay = false, resumed.way_scope(run, entry)
+  local ok, err = tasks.join(ctx, tasks.spawn(ctx, entry.fn, how_it_ended(run)))
   entry.done = true
   local planned = not ok and errors.is(err, "planned")
   err = not ok and not planned and errors.wrap(err) or nil
@@ -43,9 +88,9 @@ end
 --- What is still on the stack, last first; `with_undo` also the undos.
 local function pending(run, with_undo, above)
   local list = {}
-  for i = #run.stack, (above or 0) + 1, -1 do
+  for i = #run.stack, 1, -1 do
     local entry = run.stack[i]
-    if not entry.done and (entry.kind == "always" or with_undo) then
+    if not entry.done and entry.number > (above or 0) and (entry.kind == "always" or with_undo) then
       list[#list + 1] = entry
     end
   end
@@ -65,6 +110,7 @@ function stack.unwind(run, with_undo, title)
   for i, entry in ipairs(list) do
     items[i] = entry.text
   end
+  journal.write(run, { type = "unwind", undo = with_undo })
   report.emit { event = "undo", phase = "list", title = title, items = items }
   local all_ok = true
   for _, entry in ipairs(list) do
@@ -101,7 +147,7 @@ function stack.build(host, globals)
     local current = context.need "attempt"
     arguments.need_function("attempt", fn, host.where())
     local run = current.run
-    local above = #run.stack
+    local above = run.stack_top[1]
     local ok, err = pcall(fn)
     if ok then
       return true
@@ -110,6 +156,7 @@ function stack.build(host, globals)
       error(err, 0)
     end
     flow.end_preview(run, err)
+    flow.caught(current, err)
     for _, entry in ipairs(pending(run, true, above)) do
       local undone, why = run_entry(run, entry)
       if not undone then
@@ -159,7 +206,13 @@ function stack.build(host, globals)
       -- On the stack before it is made: a half-made change is taken back too.
       entry = push(current, kind, "take back: " .. text, spec.back, where)
     end
-    spec.make()
+    local happened = rawget(current, "happened")
+    current.happened = is_so -- of a change in doubt after kill -9 this decides
+    local made, failure = pcall(spec.make)
+    current.happened = happened
+    if not made then
+      error(failure, 0)
+    end
     if not plan.undetermined(current.run) and not is_so() then
       error(errors.fail { message = ("'%s' is not so after it was made"):format(text), where = where }, 0)
     end

@@ -7,6 +7,7 @@ local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
+local resumed = require "runtime.resumed"
 local seconds_of = require "runtime.seconds"
 local step_by_step = require "runtime.step_by_step"
 local tasks = require "runtime.tasks"
@@ -20,7 +21,7 @@ end
 
 --- What a `when` function says, asked in a task of its own: it may read, and ask for results of steps.
 local function ask_when(run, node, parent)
-  local ctx = context.branch(parent, "when")
+  local ctx = context.branch(parent, "when-" .. node.id)
   ctx.reads_only = ("the `when` of '%s'"):format(node.name)
   ctx.step = parent.step or { id = node.id, shown = { key = "when", number = node.number, name = node.name, attempt = 1 } }
   return tasks.join(ctx, tasks.spawn(ctx, function()
@@ -151,6 +152,8 @@ local function judge(run, node, record, ok, value)
     return record.planned and "planned" or "undetermined", err.where and ("%s (%s)"):format(err.message, err.where) or err.message
   elseif err.kind == "finish" then
     return "done", nil, err, nil
+  elseif err.kind == "suspended" then
+    return "suspended", nil, err
   elseif err.kind == "refused" then
     if node.opts.optional and err.declined then
       return "declined", err.message
@@ -169,6 +172,8 @@ local function start(run, node, record, number)
     step = node.id,
     name = node.name,
     attempt = number,
+    parent = record.parent and { path = record.parent.path, step = record.parent.id } or nil,
+    inner = node.inner,
   })
   report.emit {
     event = "step.start",
@@ -225,9 +230,10 @@ end
 
 --- A record for a step that is about to run. Attempts are counted on when its group tries again, so that
 --- their effects keep apart.
-local function make_record(run, node, parent)
+local function make_record(run, node, parent, scope)
   local before = run.records[node]
-  local record = { id = node.id, node = node, path = parent.path, attempt = before and before.attempt + 1 or 1, changes = 0 }
+  local attempt_number = before and before.attempt + 1 or resumed.attempt(run, node, parent, scope)
+  local record = { id = node.id, node = node, path = parent.path, attempt = attempt_number, changes = 0 }
   record.parent = parent.step
   if before then
     for i, other in ipairs(run.step_records) do
@@ -245,11 +251,14 @@ local function make_record(run, node, parent)
   return record
 end
 
-local function run_attempts(run, node, parent, record)
+---@param scope table? what of the first attempt is taken from the journal
+local function run_attempts(run, node, parent, record, scope)
   for number = 1, math.huge do
     record.planned, record.undetermined, record.changes = nil, nil, 0
     local ctx = setmetatable({}, { __index = parent })
     ctx.step, ctx.attempt, ctx.branch, ctx.ordinal, ctx.parent = record, record.attempt, parent.branch, 0, parent
+    ctx.replay = number == 1 and scope or false
+    ctx.anew = run.recording ~= nil and not ctx.replay
     start(run, node, record, record.attempt)
     local ok, value = attempt(run, node, ctx)
     if ok or not step.may_retry(node, value, record.changes, number) then
@@ -268,18 +277,48 @@ local function run_attempts(run, node, parent, record)
   end
 end
 
+--- The record of a step that is over by the journal; its ways back are there again. Of a run whose ways back are
+--- all that is wanted, also of a step that was cut short or never began.
+local function take_over(run, node, parent, entry)
+  local record = make_record(run, node, parent, parent.replay)
+  if not entry then
+    record.state = "skipped"
+    return record
+  end
+  resumed.fill(run, entry, record)
+  resumed.rebuild(run, entry, parent, setmetatable({ samples = {} }, { __index = record }), function(ctx)
+    return tasks.join(parent, tasks.spawn(ctx, function()
+      return node.fn(run.params)
+    end))
+  end)
+  if run.ways_only then
+    record.failure = nil
+  else
+    report.emit { event = "step.before", step = record.shown, state = record.state, reason = record.reason, at = record.at }
+  end
+  return record
+end
+
 --- Runs a step to its end. Returns its record {state, value, failure, reason, seconds, …}; raises
 --- nothing of the step's own.
 ---@param parent opsrun.Context the run's or the enclosing step's context
 function step.run(run, node, parent)
-  local record = make_record(run, node, parent)
+  local entry = resumed.entry(run, node, parent)
+  if entry and resumed.is_over(entry, parent) or run.ways_only then
+    return take_over(run, node, parent, entry)
+  end
+  local scope = entry and resumed.scope(run, entry, parent) or nil
+  local record = make_record(run, node, parent, scope)
   local began = host.clock.monotonic()
-  local should, why, failure, undetermined = step.wanted(run, node, parent)
+  local should, why, failure, undetermined = true, nil, nil, nil
+  if not scope or scope == parent.replay then -- what changed something was wanted, and is not asked again
+    should, why, failure, undetermined = step.wanted(run, node, parent)
+  end
   if should then
     should, why, failure = step_by_step.wanted(run, node, parent, record.shown)
   end
   if should then
-    run_attempts(run, node, parent, record)
+    run_attempts(run, node, parent, record, scope)
   else
     start(run, node, record, record.attempt)
     record.state = failure and (({ cancelled = "cancelled", refused = "refused" })[failure.kind] or "failed")

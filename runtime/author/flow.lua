@@ -4,7 +4,9 @@ local author_report = require "runtime.author.report"
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
+local plain = require "runtime.plain"
 local plan = require "runtime.plan"
+local replay = require "runtime.replay"
 local report = require "runtime.report"
 local report_text = require "runtime.report_text"
 local seconds_of = require "runtime.seconds"
@@ -30,6 +32,21 @@ local function end_preview(run, err)
   end
 end
 flow.end_preview = end_preview
+
+--- Writes down that a failure was caught, and of which call: a resume gives the same failure back.
+function flow.caught(current, err)
+  local key = err.key or {}
+  journal.write(current.run, {
+    type = "caught",
+    path = key.path,
+    step = key.step or current.step.id,
+    attempt = key.attempt,
+    branch = key.branch,
+    ordinal = key.ordinal,
+    message = err.message,
+    code = err.code,
+  })
+end
 
 --- One sample of a poll: its value, or false and the failed read's text.
 local function sample(ctx, fn)
@@ -81,7 +98,7 @@ function flow.build(host)
       error(err, 0)
     end
     end_preview(current.run, err)
-    journal.write(current.run, { type = "caught", step = current.step.id, message = err.message, code = err.code })
+    flow.caught(current, err)
     return nil, err.message, err.code
   end
 
@@ -106,9 +123,17 @@ function flow.build(host)
     local key = context.key(current)
     local ctx = context.branch(current, "w" .. key.ordinal)
     ctx.unrecorded, ctx.reads_only = true, "wait_until"
+    local known = replay.take(key, what)
+    if known and not known.wait.not_kept then
+      if known.wait.ok then
+        return plain.revive(known.wait.value)
+      end
+      error(errors.effect { message = known.wait.error or what, code = "timeout", outcome = "failed", where = where, key = key }, 0)
+    end
     local start = host.clock.monotonic()
     local polls = 0
     local function over(ok, value, message)
+      local kept, not_kept = journal.plain(value)
       journal.write(run, {
         type = "wait",
         path = key.path,
@@ -118,7 +143,9 @@ function flow.build(host)
         ordinal = key.ordinal,
         text = what,
         ok = ok,
-        value = journal.plain(value),
+        value = kept,
+        not_kept = not_kept,
+        error = not ok and message or nil,
         polls = polls,
         seconds = host.clock.monotonic() - start,
       })
@@ -132,6 +159,8 @@ function flow.build(host)
       return value or plan.result { summary = "wait until " .. what, where = where }
     end
     local last
+    local text = ("waits until %s, at most %s"):format(what, report_text.seconds_text(within))
+    journal.write(run, { type = "waiting", step = current.step.id, text = text })
     while true do
       polls = polls + 1
       local value
@@ -144,6 +173,7 @@ function flow.build(host)
       if spent + every > within then
         over(false, nil, ("%s: not within %s"):format(what, report_text.seconds_text(within)))
         error(errors.effect {
+          key = key,
           message = ("'%s' did not become true within %s"):format(what, report_text.seconds_text(within)),
           hint = last and ("the last look failed: " .. last) or nil,
           code = "timeout",
@@ -172,6 +202,8 @@ function flow.build(host)
       local told = err ~= nil and not errors.is(err, "cancelled")
       if told and (not opts.keep_going or not catchable(err)) then
         error(err, 0)
+      elseif told then
+        flow.caught(current, err)
       end
     end
     context.need(what)

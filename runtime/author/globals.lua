@@ -8,6 +8,7 @@ local faces = require "runtime.faces"
 local flow = require "runtime.author.flow"
 local hold = require "runtime.author.hold"
 local hosts = require "runtime.author.hosts"
+local pause = require "runtime.author.pause"
 local stack = require "runtime.stack"
 
 ---@param host table
@@ -25,6 +26,7 @@ return function(host)
   add(stack.build(host, globals))
   add(hold.build(host))
   add(hosts.build(host))
+  add(pause.build(host))
   add(choose.build(host))
   add(call.build { host = host })
   return globals, declared

@@ -5,6 +5,7 @@ local errors = require "runtime.errors"
 local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"
 local plan = require "runtime.plan"
+local replay = require "runtime.replay"
 local report = require "runtime.report"
 local report_text = require "runtime.report_text"
 local seconds_of = require "runtime.seconds"
@@ -53,6 +54,13 @@ function hold.build(host)
     local key = context.key(current)
     local ctx = context.branch(current, "h" .. key.ordinal)
     ctx.unrecorded, ctx.reads_only = true, "hold"
+    local known = replay.take(key, "hold")
+    if known then
+      if known.wait.ok then
+        return
+      end
+      error(errors.effect { message = known.wait.text, code = "not held", outcome = "failed", where = where, key = key }, 0)
+    end
     local began, looks, untrue = host.clock.monotonic(), 0, 0
     local said = report_text.seconds_text(total)
     while true do
@@ -70,6 +78,7 @@ function hold.build(host)
         local message = ("not so after %s%s"):format(report_text.seconds_text(spent), why and (": " .. why) or "")
         over(current, key, false, message, looks, spent)
         error(errors.effect {
+          key = key,
           message = ("it did not stay so for %s: %d of %d looks said no, %d tolerated"):format(said, untrue, looks, tolerated),
           hint = why and ("the last look failed: " .. why) or nil,
           code = "not held",

@@ -225,6 +225,15 @@ return {
     },
   },
   {
+    name = "pause_until",
+    room = "course",
+    form = "pause_until(time)",
+    params = { { "time", "opsrun.Time|number|string" } },
+    returns = nil,
+    help = "suspends the run until then (6); opsrun resume goes on. At once when it has passed; a dry run moves its clock",
+    errors = "misuse fails the step (1): no time",
+  },
+  {
     name = "undo",
     room = "back",
     form = "undo(text, fn)",

@@ -4,12 +4,12 @@ local call = require "runtime.call"
 local conduct = require "runtime.conduct"
 local engine = require "runtime.engine"
 local environments = require "runtime.environment"
-local gate = require "runtime.gate"
+local frozen = require "runtime.frozen"
 local journal = require "runtime.journal"
 local loader = require "runtime.loader"
 local params = require "runtime.params"
+local run_lock = require "runtime.run_lock"
 local run_of = require "runtime.run"
-local step = require "runtime.step"
 local step_by_step = require "runtime.step_by_step"
 local step_options = require "runtime.step_options"
 local watch = require "runtime.watch"
@@ -26,21 +26,19 @@ return function(services)
   local seconds_left = watch.seconds(options.flags)
   local run = run_of.new(services, book, environment, values)
   run.called = call.load(services, book, author_globals)
-  run.known_gate = function(id)
-    local base = id:gsub("%.%d+$", "")
-    return declared.by_id[base] ~= nil or declared.by_id[id] ~= nil or id == "environment"
-  end
   engine.select(run, declared) -- a mistyped id is no run
   step_by_step.open(host, options.flags)
+  run.lock = run_lock.take(services, run)
   conduct.open_report(services)
   run.id, run.store = journal.create(book.name)
-  step.open(host)
-  local adapters = run_of.open_adapters(services, run)
-  gate.open { host = host, run = run, adapters = adapters }
+  run_of.open(services, run, declared)
+  if not run.dry then
+    run.frozen = journal.keep(run, frozen.copy(book, run.called, environment))
+  end
   journal.write(run, run_of.start_record(services, run, book), true)
   conduct.announce(services, run, book)
   journal.opened(run)
   local code = conduct.play(services, run, declared, seconds_left)
-  run_of.close_adapters(adapters)
+  run_of.close(run)
   return code
 end

@@ -58,13 +58,16 @@ return function(services)
     error(errors.refused { message = ("gate '%s' %s"):format(id, text), hint = hint, declined = true, gate = id }, 0)
   end
 
-  --- What --answer said for this gate, or nil.
-  local function given_answer(id)
-    local value = run.answers[id]
+  local later
+
+  --- What --answer or `opsrun answer` said for this gate, and by whom; or nil.
+  local function given_answer(request)
+    local value = run.answers[request.id]
     if value ~= nil then
-      run.answers_met[id] = true
+      run.answers_met[request.id] = true
+      return value, "by --answer"
     end
-    return value
+    return later.answer(request)
   end
 
   --- Asks on the terminal; the answer, or nil and why there is none.
@@ -75,6 +78,7 @@ return function(services)
       { request.type or "yes", yes },
       { request.type and "else" or "no", question.no_means(run, current.step.node and current.step.node.opts.optional) },
     }
+    journal.write(run, { type = "asking", step = current.step.id, text = ("asks at gate '%s': %s"):format(request.id, request.text) })
     return ask_alone(function()
       if request.type then
         local words = ("   type %s to go on, anything else stops: "):format(request.type)
@@ -104,7 +108,7 @@ return function(services)
   end
 
   local function confirm(request)
-    local given = given_answer(request.id)
+    local given, by = given_answer(request)
     if run.dry then
       report.emit {
         event = "gate",
@@ -118,15 +122,16 @@ return function(services)
     end
     if given ~= nil then
       if opens(request, given) then
-        return record(request, given, "by --answer")
+        return record(request, given, by)
       end
-      refuse(request.id, ("was answered '%s' by --answer"):format(given))
+      refuse(request.id, ("was answered '%s' %s"):format(given, by))
     end
     if run.options.yes and not request.type and not run.environment.protected then
       return record(request, "yes", "by --yes")
     end
     local value = request.type or "yes"
     if not can_ask() then
+      later.suspend(request)
       local all = not request.type and not run.environment.protected and "; --yes opens all ordinary gates" or ""
       refuse(
         request.id,
@@ -155,9 +160,20 @@ return function(services)
       text = ("This changes the protected environment '%s': %s"):format(run.environment.name, effect.summary),
       type = run.environment.name,
       effect = effect,
+      digest = effect.digest,
     }
     journal.write(run, { type = "gate", gate = "environment", answer = answer.answer, by = answer.by, at = answer.at })
   end
+
+  later = require "runtime.people_later" {
+    host = host,
+    run = run,
+    can_ask = can_ask,
+    ask_alone = ask_alone,
+    by_operator = by_operator,
+    confirm = confirm,
+  }
+  adapter.ask_outcome, adapter.outcome_gate, adapter.confirm_stale = later.ask_outcome, later.outcome_gate, later.confirm_stale
 
   local function leave_open(request)
     run.open[#run.open + 1] = request.text
@@ -170,6 +186,7 @@ return function(services)
     run = run,
     given_answer = given_answer,
     can_ask = can_ask,
+    suspend = later.suspend,
     refuse = refuse,
     record = record,
     ask_alone = ask_alone,
@@ -182,14 +199,14 @@ return function(services)
   end
 
   local function manual(request)
-    local given = given_answer(request.id)
+    local given, by = given_answer(request)
     if given ~= nil then
       local word, note = given:match "^(%w+):?(.*)$"
       if word == "done" then
-        record(request, "done", "by --answer")
+        record(request, "done", by)
         return { by = run.operator, at = host.clock.utc(host.clock.wall()), note = note }
       end
-      refuse(request.id, ("was answered '%s' by --answer"):format(given), ("--answer %s=done:NOTE says it was done"):format(request.id))
+      refuse(request.id, ("was answered '%s' %s"):format(given, by), ("--answer %s=done:NOTE says it was done"):format(request.id))
     end
     if run.dry then
       report.emit {
@@ -204,6 +221,8 @@ return function(services)
     end
     if not can_ask() then
       if request.required then
+        request.flag = "done:NOTE"
+        later.suspend(request)
         refuse(
           request.id,
           "needs a person: no terminal to ask on",
@@ -292,7 +311,7 @@ return function(services)
   local verbs = { confirm = confirm, manual = manual, ask = asked.ask }
 
   function adapter.perform(verb, request, _, effect)
-    request.where = effect and effect.where
+    request.where, request.digest = effect and effect.where, effect and effect.digest
     return verbs[verb](request)
   end
 

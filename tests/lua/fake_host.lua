@@ -232,6 +232,14 @@ local function new_store(host, id)
     host.trace[#host.trace + 1] = ("journal %s%s"):format(record.type, sync and " synced" or "")
     return true
   end
+  function store.blob(_, text)
+    host.blobs = host.blobs or {}
+    host.blobs[host.digest.sha256(text)] = text
+    return host.digest.sha256(text)
+  end
+  function store.fetch(_, digest)
+    return host.blobs[digest], { code = "missing", message = "no blob" }
+  end
   function store.artifact(_, name, text)
     host.artifacts[name] = text
     return "/runs/" .. id .. "/" .. name

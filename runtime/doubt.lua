@@ -1,0 +1,84 @@
+--- A change that was begun and whose outcome nobody wrote down. First the adapter looks for it by the token of the
+--- begin record; then the playbook's `happened` says; then a person; else it stays unknown and the run stops.
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local doubt = {}
+
+--- What the playbook says of it, with reads only: the option of the effect, of the ensure around it, of its step.
+--- Returns true, false, or nil when it does not say.
+local function author_says(run, current, effect)
+  local opts = effect.opts or {}
+  local fn = opts.happened or current.happened or current.step.node and current.step.node.opts.happened
+  if not fn then
+    return nil
+  end
+  local ctx = context.branch(current, "d" .. effect.key.ordinal)
+  ctx.reads_only, ctx.replay, ctx.unrecorded = "`happened`", false, true
+  local before = context.enter(ctx)
+  local ok, value = pcall(fn, run.params)
+  context.enter(before)
+  if not ok then
+    error(value, 0)
+  elseif value == nil then
+    return nil
+  end
+  return value and true or false
+end
+
+--- What the adapter can find out by itself.
+---@return string? word "done", "not done", "repeat", string? why, any value
+local function adapter_says(services, row, begin)
+  local adapter = services.adapters[row.module]
+  if not adapter.settle then
+    return nil, "it leaves nothing to look for"
+  end
+  local ok, word, why, value = pcall(adapter.settle, row.verb, begin)
+  if not ok then
+    local err = errors.wrap(word)
+    if err.kind ~= "effect" then
+      error(err, 0)
+    end
+    return nil, err.message
+  end
+  return word, why, value
+end
+
+--- Finds out, or asks, whether a change happened. Raises `unknown` when nobody can say.
+---@param services {adapters: table}
+---@param effect table described effect
+---@param begin table its begin record
+---@return {happened: boolean, by: string, value: any}
+function doubt.resolve(services, run, current, row, effect, begin)
+  local word, why, value = adapter_says(services, row, begin)
+  if word == "done" then
+    return { happened = true, by = "found out", value = value }
+  elseif word == "not done" then
+    return { happened = false, by = "found out" }
+  elseif word == "repeat" then
+    effect.repeated = begin.token or {} -- the same key again: who got it can tell that it is the same
+    local adapter = services.adapters[row.module]
+    if adapter.mark_repeat then
+      adapter.mark_repeat(effect.request, begin.token)
+    end
+    return { happened = false, by = "is made again with the same key" }
+  end
+  local said = author_says(run, current, effect)
+  if said ~= nil then
+    return { happened = said, by = "by the playbook's `happened`" }
+  end
+  local answer, by = services.adapters.people.ask_outcome(run, effect, begin, why)
+  if answer ~= nil then
+    return { happened = answer, by = by }
+  end
+  error(errors.unknown {
+    message = ("nobody knows whether this happened: %s"):format(effect.summary),
+    hint = ("look for it, then say so: --answer %s=happened or --answer %s=not"):format(
+      services.adapters.people.outcome_gate(effect), services.adapters.people.outcome_gate(effect)
+    ),
+    outcome = "unknown",
+    code = "in doubt",
+    where = effect.where,
+  }, 0)
+end
+
+return doubt

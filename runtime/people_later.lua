@@ -1,0 +1,99 @@
+--- The part of the people adapter that is about time: a gate that waits for `opsrun answer` while the run is
+--- suspended, and what a person is asked when a run is gone on with.
+local context = require "runtime.context"
+local errors = require "runtime.errors"
+local journal = require "runtime.journal"
+local text_of = require "runtime.text"
+
+---@param with table the people adapter's own: host, run, can_ask, ask_alone, by_operator, confirm
+return function(with)
+  local host, run = with.host, with.run
+  local later = {}
+
+  --- What `opsrun answer` said for this gate, and by whom; nil when it said nothing, or of something else: an answer
+  --- is bound to what was shown.
+  ---@return string? value, string? by
+  function later.answer(request)
+    local given = run.recording and run.recording.answers[request.id]
+    if not given then
+      return nil
+    elseif given.digest ~= request.digest then
+      host.term.message("note", ("the answer to gate '%s' was given to '%s', which is not what it asks now: not used"):format(
+        request.id, given.text or "something else"))
+      return nil
+    end
+    return given.value, ("by %s at %s, with opsrun answer"):format(given.by, given.t)
+  end
+
+  --- Suspends the run at a gate nobody could answer, where that was asked for; else does nothing.
+  function later.suspend(request)
+    if not run.options.suspend_at_gates then
+      return
+    end
+    local current = context.current()
+    local value = request.type or request.flag or "yes"
+    journal.write(run, {
+      type = "gate.wait",
+      gate = request.id,
+      path = current.path,
+      step = current.step.id,
+      text = request.text,
+      impact = request.impact,
+      expects = request.type,
+      options = request.options and request.option_ids or nil,
+      digest = request.digest,
+    }, true)
+    error(errors.suspended {
+      message = ("waits for gate '%s': %s"):format(request.id, request.text),
+      hint = ("opsrun answer %s %s=%s, then opsrun resume %s"):format(run.id, request.id, text_of.shell_word(value), run.id),
+      gate = request.id,
+    }, 0)
+  end
+
+  --- The gate of a change in doubt.
+  function later.outcome_gate(effect)
+    return ("%s.outcome"):format(effect.key.step)
+  end
+
+  --- A person says whether a change in doubt happened; nil when nobody can be asked.
+  ---@param begin table its begin record
+  ---@param why string? why it could not be found out
+  ---@return boolean? happened, string? by
+  function later.ask_outcome(_, effect, begin, why)
+    local id = later.outcome_gate(effect)
+    local given = run.answers[id]
+    if given ~= nil then
+      run.answers_met[id] = true
+      if given ~= "happened" and given ~= "not" then
+        error(errors.usage { message = ("--answer %s=%s: expected happened or not"):format(id, given) }, 0)
+      end
+      return given == "happened", "by --answer"
+    elseif not with.can_ask() then
+      return nil
+    end
+    local words = with.ask_alone(function()
+      host.term.status(nil)
+      host.term.err("\n ? Did this happen? " .. effect.summary .. "\n", "bold")
+      host.term.err(("   begun at %s, then opsrun was killed before it heard the outcome%s\n"):format(
+        begin.t, why and (": " .. why) or ""))
+      host.term.err("   look at the target before you answer; environment " .. run.environment.name .. "\n")
+      return host.term.ask { kind = "line", prompt = "   happened, not, or anything else to stop: " }
+    end)
+    context.need "a question"
+    if words == "happened" or words == "not" then
+      return words == "happened", with.by_operator()
+    end
+    return nil
+  end
+
+  --- Asks whether what a resumed run rests on is too old; without a terminal the run is suspended.
+  function later.confirm_stale(_, request)
+    if run.answers.stale == nil and not with.can_ask() then
+      error(errors.suspended { message = request.text, hint = request.hint, code = "stale" }, 0)
+    end
+    local answer = with.confirm(request)
+    journal.write(run, { type = "gate", gate = "stale", answer = answer.answer, by = answer.by, at = answer.at })
+  end
+
+  return later
+end
