@@ -204,7 +204,7 @@ function engine.run_node(run, node, parent)
     return step.run(run, node, parent)
   end
   local should, why, failure, undetermined = true, nil, nil, nil
-  if not run.ways_only and not resumed.group_begun(run, node, parent) then
+  if not run.ways_only and not run.offline and not resumed.group_begun(run, node, parent) then
     should, why, failure, undetermined = step.wanted(run, node, parent)
   end
   if failure then

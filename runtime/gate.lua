@@ -226,7 +226,9 @@ local function replayed(run, current, row, effect)
     return settle(run, current, row, effect, known.doubt)
   end
   policy.count(run, effect)
-  if known.again then
+  if run.offline then
+    report.emit { event = "effect", step = current.step.shown, effect = effect, ok = true, result = known.value }
+  elseif known.again then
     adapter.perform(row.verb, effect.request, nil, effect)
   end
   return true, known.value

@@ -109,6 +109,20 @@ function journal.open(id)
   return store, decoded(id, lines), notice
 end
 
+--- Opens a run to look at it, whoever goes on with it meanwhile.
+---@return table store, table[] records, string? notice
+function journal.look_in(id)
+  local store, err = host.store.open(id, "read")
+  if not store then
+    error(errors.precondition { message = err.message, code = err.code }, 0)
+  end
+  local lines, notice = store:read()
+  if not lines then
+    error(errors.precondition { message = notice.message, code = notice.code }, 0)
+  end
+  return store, decoded(id, lines), notice
+end
+
 --- Keeps plain data beside the journal; its digest, or nil when it holds a secret.
 ---@return string? digest
 function journal.keep(run, value)
@@ -128,7 +142,7 @@ end
 --- its ways back, nothing is written: it stands there already.
 function journal.write(run, record, sync)
   local current = context.current()
-  if current and current.silent then
+  if run.offline or current and current.silent then
     return
   end
   local text, why = host.json.encode(record)
@@ -317,9 +331,8 @@ function journal.opened(run)
     report.emit {
       event = "message",
       style = "yellow",
-      text = ("the disk of '%s' is full: opsrun released its reserve of 8 MiB to open this run; make space, the next run puts it back"):format(
-        host.store.home()
-      ),
+      text = ("the disk of '%s' is full: opsrun released its reserve of 8 MiB to open this run; make space, "
+        .. "the next run puts it back"):format(host.store.home()),
     }
   end
 end

@@ -26,6 +26,9 @@ end
 on["run.resume"] = function(self, r)
   self.resumed[#self.resumed + 1] = r
   self.finish, self.waiting, self.unwinding = nil, {}, false
+  if r.frozen then -- a changed playbook was taken
+    self.start.frozen, self.start.digest = r.frozen, r.digest
+  end
   self.samples_from = #self.checks + 1
 end
 
@@ -260,17 +263,17 @@ end
 
 --- Effects of an entry and of what is below it up to `cut`; of a child that was over by then only when it has to
 --- be gone through again for its ways back. What a `when` read is not asked for again.
-local function collect(self, entry, cut, list)
+local function collect(self, entry, cut, list, all)
   for _, effect in ipairs(effects_by_step(self)[step_key(entry.path, entry.id)] or {}) do
     local wanted = effect.attempt == entry.attempt and effect.n <= cut and not effect.at_end
       and not effect.branch:find "when%-"
-    if wanted and self:returnable(effect) then
+    if wanted and (all or self:returnable(effect)) then
       list[#list + 1] = effect
     end
   end
   for _, child in ipairs(entry.children or {}) do
-    if not (child.ended and child.ended <= cut and #recording.open_ways(child) == 0) then
-      collect(self, child, cut, list)
+    if all or not (child.ended and child.ended <= cut and #recording.open_ways(child) == 0) then
+      collect(self, child, cut, list, all)
     end
   end
   return list
@@ -278,9 +281,10 @@ end
 
 --- What is taken from the journal for a step: its records, and those below it, up to `cut`, in the order in
 --- which they were over; so branches that ran side by side go on in that order.
+---@param all boolean? failures nobody caught as well, and what is below steps that are over
 ---@return table scope {cut, order, index, position, most}
-function recording:scope(entry, cut)
-  return scope_of(self, collect(self, entry, cut, {}), cut)
+function recording:scope(entry, cut, all)
+  return scope_of(self, collect(self, entry, cut, {}, all), cut)
 end
 
 --- The same for a way back that was begun at the run's end and cut short; nil when nothing of it had begun.

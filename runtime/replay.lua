@@ -73,6 +73,12 @@ local function mismatch(key, was, is)
   }, 0)
 end
 
+--- Ends what is played from the journal alone.
+---@param asked string what was asked for
+function replay.end_here(asked)
+  error(errors.finish { message = "the journal ends here", code = "end of journal", asked = asked }, 0)
+end
+
 --- Waits until everything that was over before this effect has been given back.
 local function wait_for_turn(scope, at, key)
   local seen, waited = scope.position, 0
@@ -109,7 +115,7 @@ function replay.take(key, summary, digest)
     if most and key.ordinal < most and not (known and known.n <= scope.cut) then
       mismatch(key, "no such call", summary)
     elseif scope.offline then
-      error(errors.finish { message = "the journal ends here", code = "end of journal" }, 0)
+      replay.end_here(summary)
     end
     return nil
   end
@@ -119,6 +125,7 @@ function replay.take(key, summary, digest)
     mismatch(key, record.summary or "a wait", summary)
   end
   wait_for_turn(scope, at, key)
+  effect.taken = true
   return effect
 end
 
@@ -136,7 +143,7 @@ function replay.find(key, effect, adapter, verb)
   local offline = context.current().replay.offline
   if recording.in_doubt(known) then
     if offline then
-      error(errors.finish { message = "the journal ends here", code = "end of journal" }, 0)
+      replay.end_here(effect.summary)
     end
     return { doubt = known }
   end

@@ -2,11 +2,13 @@
 --- For resume and undo.
 local author_globals = require "runtime.author.globals"
 local call = require "runtime.call"
+local engine = require "runtime.engine"
 local environments = require "runtime.environment"
 local errors = require "runtime.errors"
 local frozen = require "runtime.frozen"
 local journal = require "runtime.journal"
 local loader = require "runtime.loader"
+local offline = require "runtime.offline"
 local params = require "runtime.params"
 local recording = require "runtime.recording"
 local run_of = require "runtime.run"
@@ -24,7 +26,9 @@ local why_not = {
 --- Raises `refused` unless a run in this state may be gone on with.
 local function need_open(id, rec, doing)
   local state = rec:state()
-  if rec.start.mode ~= "live" then
+  if doing == "replay" then
+    return
+  elseif rec.start.mode ~= "live" then
     error(errors.refused {
       message = ("run '%s' was a dry run: it changed nothing, there is nothing to %s"):format(id, doing),
       hint = "opsrun play plays it live",
@@ -111,9 +115,11 @@ end
 
 local function refuse_changed(id, lines, no_copy)
   error(errors.refused {
-    message = ("run '%s' does not simply go on, something changed since it began:\n  %s"):format(id, table.concat(lines, "\n  ")),
+    message = ("run '%s' does not simply go on, something changed since it began:\n  %s"):format(
+      id, table.concat(lines, "\n  ")),
     hint = no_copy and "put the playbook back as it was"
-      or "--accept goes on all the same, with the playbook as it was; --edited plays the changed playbook, if every recorded call still matches",
+      or "--accept goes on all the same, with the playbook as it was; --edited plays the changed playbook, "
+        .. "if every recorded call still matches",
     code = "changed",
   }, 0)
 end
@@ -122,10 +128,15 @@ end
 --- something changed and neither --accept nor --edited was said.
 ---@param services {host: table, options: table}
 ---@param id string
----@param doing "resume"|"undo"
+---@param doing "resume"|"undo"|"replay"
 ---@return table opened {id, store, recording, copy, environment, book, declared, called, values, services, changes}
 function resuming.open(services, id, doing)
-  local store, records, notice = journal.open(id)
+  local store, records, notice
+  if doing == "replay" then
+    store, records, notice = journal.look_in(id)
+  else
+    store, records, notice = journal.open(id)
+  end
   local rec = recording.read(records)
   if not rec.start then
     error(errors.refused { message = ("run '%s' ended before it did anything"):format(id), hint = "play it again" }, 0)
@@ -149,7 +160,8 @@ function resuming.open(services, id, doing)
   self.called = call.load(self.services, self.book, author_globals)
   self.values = params.resolve(self.services, self.book, self.environment, flags.params or {})
   self.changes = changes_of(self, live)
-  if #self.changes > 0 and (self.no_copy or not services.options.flags.accept) and not (edited and self.playbook_changed) then
+  local accepted = services.options.flags.accept or edited and self.playbook_changed
+  if doing ~= "replay" and #self.changes > 0 and (self.no_copy or not accepted) then
     refuse_changed(id, self.changes, self.no_copy)
   end
   return self
@@ -161,9 +173,31 @@ function resuming.run(opened)
   local run = run_of.new(opened.services, opened.book, opened.environment, opened.values)
   run.called, run.recording = opened.called, opened.recording
   run.id, run.store = opened.id, opened.store
+  run.seed = opened.recording.start.seed
   run.stack_top[1] = opened.recording.stack_top
   run.samples_from = opened.recording.samples_from
   return run
+end
+
+--- Plays the opened run's playbook against its journal, in silence. Raises `refused` where they disagree.
+function resuming.verify(opened)
+  local run = resuming.run(opened)
+  run.offline, run.played = true, {}
+  run_of.open(opened.services, run, opened.declared)
+  local ok, failure = pcall(engine.run, run, opened.declared)
+  run_of.close(run)
+  failure = not ok and errors.wrap(failure) or failure
+  if failure and failure.code == "mismatch" then
+    error(failure, 0)
+  end
+  local missed = offline.missed(run)
+  if #missed > 0 then
+    error(errors.refused {
+      message = ("step '%s' changed something, and the changed playbook does not come to it"):format(missed[1]),
+      hint = "--accept goes on with the playbook as it was",
+      code = "mismatch",
+    }, 0)
+  end
 end
 
 return resuming

@@ -11,7 +11,9 @@ local step = require "runtime.step"
 local text = require "runtime.text"
 local run_of = {}
 
-local adapter_names = { "people", "folder", "time", "state", "sql", "http", "redis", "shell", "service", "files", "logs", "notify", "secret" }
+local adapter_names = {
+  "people", "folder", "time", "state", "sql", "http", "redis", "shell", "service", "files", "logs", "notify", "secret",
+}
 
 --- "--answer GATE=VALUE" words as a table.
 local function parse_answers(words)

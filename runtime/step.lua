@@ -5,6 +5,7 @@ local context = require "runtime.context"
 local errors = require "runtime.errors"
 local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"
+local offline = require "runtime.offline"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
 local resumed = require "runtime.resumed"
@@ -299,12 +300,42 @@ local function take_over(run, node, parent, entry)
   return record
 end
 
+--- A step of a run that is played from its journal alone.
+local function play_offline(run, node, parent, entry)
+  local record = make_record(run, node, parent, entry)
+  record.attempt, record.shown.attempt = entry and entry.attempt or 1, entry and entry.attempt or 1
+  start(run, node, record, record.attempt)
+  if not entry then
+    offline.beyond(run, record)
+    return record
+  end
+  offline.play(run, entry, parent, record, function(ctx)
+    return tasks.join(parent, tasks.spawn(ctx, function()
+      return node.fn(run.params)
+    end))
+  end)
+  local ended = errors.is(record.failure, "finish")
+  report.emit {
+    event = "step.end",
+    step = record.shown,
+    id = node.id,
+    name = node.name,
+    state = record.state,
+    reason = record.reason or ended and record.failure.message or nil,
+    failure = not ended and record.failure or nil,
+    seconds = record.seconds,
+  }
+  return record
+end
+
 --- Runs a step to its end. Returns its record {state, value, failure, reason, seconds, …}; raises
 --- nothing of the step's own.
 ---@param parent opsrun.Context the run's or the enclosing step's context
 function step.run(run, node, parent)
   local entry = resumed.entry(run, node, parent)
-  if entry and resumed.is_over(entry, parent) or run.ways_only then
+  if run.offline then
+    return play_offline(run, node, parent, entry)
+  elseif entry and resumed.is_over(entry, parent) or run.ways_only then
     return take_over(run, node, parent, entry)
   end
   local scope = entry and resumed.scope(run, entry, parent) or nil

@@ -2,6 +2,7 @@
 local conduct = require "runtime.conduct"
 local engine = require "runtime.engine"
 local errors = require "runtime.errors"
+local frozen = require "runtime.frozen"
 local fresh = require "runtime.fresh"
 local gate = require "runtime.gate"
 local history = require "runtime.history"
@@ -131,6 +132,10 @@ return function(services)
   local id = which(services.options)
   local seconds_left = watch.seconds(services.options.flags)
   local opened = resuming.open(services, id, "resume")
+  local edited = services.options.flags.edited and opened.playbook_changed
+  if edited then
+    resuming.verify(opened)
+  end
   local run = resuming.run(opened)
   run_again(run, opened.declared, services.options.flags)
   refuse_taken_away(run, opened.declared, services.options.flags)
@@ -140,7 +145,12 @@ return function(services)
   resumed.count_changes(run)
   fresh.watch(opened.services, run)
   conduct.open_report(services)
-  journal.write(run, resume_record(services, run, opened), true)
+  local record = resume_record(services, run, opened)
+  if edited then
+    record.digest = opened.book.digest
+    record.frozen = journal.keep(run, frozen.copy(opened.book, opened.called, opened.environment))
+  end
+  journal.write(run, record, true)
   conduct.announce(opened.services, run, opened.book, { done_before(run, opened.declared) })
   for _, line in ipairs(opened.changes) do
     services.host.term.message("note", line)
