@@ -232,6 +232,7 @@ local function build(host, name, path, raw, can_ask)
     local values, own = {}, nil
     for key, value in next, raw.params or {} do
       if key == playbook or key == playbook:gsub("%.lua$", "") then
+        expect(path, ("params of '%s'"):format(key), value, "table")
         own = value
       elseif not tostring(key):find "/" then
         values[key] = value
@@ -240,7 +241,7 @@ local function build(host, name, path, raw, can_ask)
     for key, value in next, own or {} do
       values[key] = value
     end
-    return values
+    return values, own or {}
   end
 
   --- Where a secret is, not the secret: for who only shows parameters, nobody is asked and nothing is run.

@@ -226,4 +226,17 @@ function types.shown(value)
   return value
 end
 
+--- The type of a parameter in words: "list of duration", "one of gold, silver".
+---@param spec {type: string, of: any}
+function types.described(spec)
+  if spec.type == "choice" then
+    local options = {}
+    for i, option in ipairs(spec.of) do
+      options[i] = tostring(option)
+    end
+    return "one of " .. table.concat(options, ", ")
+  end
+  return spec.type == "list" and ("list of " .. (spec.of or "string")) or spec.type
+end
+
 return types

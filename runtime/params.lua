@@ -123,16 +123,39 @@ local function effective(spec, given, from_environment, context)
   return { value = value, source = source }
 end
 
---- Every parameter with value and source, by name. Raises usage errors for -p, but leaves out nothing:
---- a missing one has the source "missing".
+--- What the environment says under this playbook's path must be parameters of it: a typo would count for nothing.
+local function unknown_names(book, environment, own)
+  local problems, known = {}, text.keys(book.header.params)
+  for name in ordered.pairs(own) do
+    if not book.header.params[name] then
+      problems[#problems + 1] = {
+        name = tostring(name),
+        source = "environment",
+        own = true,
+        type = "",
+        problem = errors.precondition {
+          message = ("environment '%s': '%s' has no parameter '%s'"):format(environment.name, book.name, tostring(name)),
+          hint = text.suggest(tostring(name), known, "parameters") or "it has no parameters",
+        },
+      }
+    end
+  end
+  return problems
+end
+
+--- Every parameter with value and source, by name. A missing one has the source "missing"; one whose value is
+--- wrong has a `problem`, an error to be raised.
 ---@param services {host: table}
 ---@param book table what loader.load returned
 ---@param environment table? what environment.load returned
 ---@param words string[] "name=value"
----@return table[] list of {name, type, value, source, help, optional}
+---@return table[] list of {name, type, value, source, own, help, optional, problem}; own: said for this playbook alone
 function params.effective(services, book, environment, words)
   local given = parse_words(book, words)
-  local from_environment = environment and environment.params_for(book.name) or {}
+  local from_environment, own = {}, {}
+  if environment then
+    from_environment, own = environment.params_for(book.name)
+  end
   local context = {
     clock = services.host.clock,
     zone = environment and environment.timezone or "Etc/UTC",
@@ -140,10 +163,15 @@ function params.effective(services, book, environment, words)
     environment = environment,
     read_secret = environment and environment.read_secret,
   }
-  local list = {}
+  local list = unknown_names(book, environment, own or {})
   for name, spec in ordered.pairs(book.header.params) do
-    local entry = effective(spec, given, from_environment, context)
-    entry.name, entry.type, entry.help, entry.optional = name, spec.type, spec.help, spec.optional
+    local ok, entry = pcall(effective, spec, given, from_environment, context)
+    if not ok then
+      local source = given[name] ~= nil and "-p" or from_environment[name] ~= nil and "environment" or "default"
+      entry = { problem = errors.wrap(entry), source = source }
+    end
+    entry.own = entry.source == "environment" and own ~= nil and own[name] ~= nil
+    entry.name, entry.type, entry.help, entry.optional = name, types.described(spec), spec.help, spec.optional
     list[#list + 1] = entry
   end
   return list
@@ -199,6 +227,9 @@ end
 function params.resolve(services, book, environment, words)
   local values, missing = {}, {}
   for _, entry in ipairs(params.effective(services, book, environment, words)) do
+    if entry.problem then
+      error(entry.problem, 0)
+    end
     values[entry.name] = entry.value
     if entry.source == "missing" then
       missing[#missing + 1] = entry.name

@@ -42,13 +42,6 @@ local function value_text(value)
   return tostring(shown)
 end
 
-local function type_text(spec)
-  if spec.type == "choice" then
-    return "one of " .. value_text(spec.of)
-  end
-  return spec.type == "list" and ("list of " .. (spec.of or "string")) or spec.type
-end
-
 local function show_head(host, book)
   local header = book.header
   host.term.out(header.title .. "\n", "bold")
@@ -80,7 +73,7 @@ local function show_params(host, params)
     local state = spec.default ~= nil and ("default " .. value_text(spec.default))
       or spec.optional and "optional"
       or "required"
-    rows[#rows + 1] = { name, type_text(spec) .. ", " .. state, spec.help }
+    rows[#rows + 1] = { name, types.described(spec) .. ", " .. state, spec.help }
   end
   columns(host, rows)
 end

@@ -87,6 +87,18 @@ t.test("an ill-typed value of the environment names the environment", function()
   t.equal(kind, "precondition")
 end)
 
+t.test("what an environment says for a playbook alone must be parameters of it, what it says for all need not", function()
+  local environment = environment_of { idle = "7m", pool = "x" }
+  local values = environment.params_for()
+  environment.params_for = function() return values, { idel = "7m" } end
+  local message, kind, hint = refusal({ idle = { type = "duration", default = 1 } }, {}, environment)
+  t.equal(message, "environment 'lab': 'incident/x.lua' has no parameter 'idel'")
+  t.equal(kind, "precondition")
+  t.equal(hint, "did you mean 'idle'?")
+  environment.params_for = function() return values, { idle = "7m" } end
+  t.equal(tostring(resolve({ idle = { type = "duration", default = 1 } }, {}, environment).idle), "7m")
+end)
+
 t.test("missing required ones are listed together; optional ones are nil", function()
   local message, kind = refusal { b = { type = "string" }, a = { type = "string" }, c = { type = "string", optional = true } }
   t.equal(message, "'incident/x.lua' needs parameters: 'a', 'b'")
