@@ -166,10 +166,10 @@ class Files(Settle):
 
     def test_a_write_cut_short_before_it_took_the_name_is_not_done(self):
         self.put("a")
-        self.assertEqual(self.killed("renameat,renameat2", 1, 'files.write("D/a", "after\\n")')["word"], "not done")
+        self.assertEqual(self.killed("renameat,renameat2", 1, 'files.write("D/a", "after\\n")', self.data)["word"], "not done")
 
     def test_a_new_file_that_is_not_there_was_not_written(self):
-        self.assertEqual(self.killed("renameat,renameat2", 1, 'files.write("D/new", "x")')["word"], "not done")
+        self.assertEqual(self.killed("renameat,renameat2", 1, 'files.write("D/new", "x")', self.data)["word"], "not done")
 
     def test_a_line_appended_is_done_even_when_others_append_behind_it(self):
         self.put("log", "one\n")
@@ -213,7 +213,7 @@ class Files(Settle):
 
     def test_a_compression_cut_short_is_not_done(self):
         self.put("a", "x" * 5000)
-        self.assertEqual(self.killed("renameat2", 1, 'files.compress "D/a"')["word"], "not done")
+        self.assertEqual(self.killed("renameat2", 1, 'files.compress "D/a"', self.data)["word"], "not done")
 
     def test_one_cut_short_between_its_two_names_says_so(self):
         self.put("a", "x" * 5000)
