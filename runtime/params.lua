@@ -15,8 +15,8 @@ local declaration_fields = { "default", "help", "of", "optional", "type" }
 function params.declare(raw, at, clock)
   local declared = {}
   for name, spec in ordered.pairs(raw) do
-    local where = at(tostring(name))
-    local function refuse(message, hint)
+    local function refuse(message, hint) -- only then is the line looked for: that reads the whole source
+      local where = at(tostring(name))
       error(errors.load { message = ("parameter '%s': %s"):format(tostring(name), message), hint = hint, where = where }, 0)
     end
     if type(name) ~= "string" or not name:find "^[%a_][%w_]*$" then
