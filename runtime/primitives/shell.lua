@@ -82,7 +82,10 @@ return function(services)
   --- A read needs the jail, whose test of itself is made once a process.
   function adapter.prepare(verb, request, effect)
     execute.prepare(services, request)
-    if verb ~= "read" or request.host then
+    if verb == "run" and request.host then
+      request.mark = ssh.of(services):mark()
+      return { host = request.host, mark = request.mark } -- pgrep -f MARK there says whether it still runs
+    elseif verb ~= "read" or request.host then
       return nil
     end
     local works, reason = host.process.jail_status()

@@ -177,7 +177,7 @@ function ssh:command(entry, request, kind)
   while entry.running >= SESSIONS do
     pause(self)
   end
-  local mark = self:mark()
+  local mark = request.mark or self:mark()
   local line, input = remote.command(request, mark)
   entry.running = entry.running + 1
   local answer, err = self.host.process.run {

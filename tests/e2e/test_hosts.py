@@ -232,6 +232,10 @@ class Trouble(HostsTest):
             os.mkfifo(fifo)
             process = self.start_step(f'shell.{verb}({{ "cat", "{fifo}" }}, {{ host = "web1" }})')
             with open(fifo, "wb"):      # opens when the command reads it: it runs
+                if verb == "run":       # and the journal knows by what it is found there
+                    token = self.last("effect.begin")[-1]["token"]
+                    found = subprocess.run(["pgrep", "-f", token["mark"]], stdout=subprocess.PIPE, check=False)
+                    self.assertEqual((found.returncode, token["host"]), (0, "web1"))
                 self.drop("web1")
                 ended, said = self.end(process)
             self.assertEqual(ended, code, said)
