@@ -117,7 +117,9 @@ end
 ---@param kind "yesno"|"line"|nil
 function question.open(host, run, request, kind)
   request.began = host.clock.monotonic()
-  report.emit { event = "asking", step = context.current().step.shown, id = request.id, text = request.text }
+  if not request.before_step then -- its heading comes when it is played
+    report.emit { event = "asking", step = context.current().step.shown, id = request.id, text = request.text }
+  end
   request.words = words_of(request, kind or "yesno")
   show(host, run, request)
 end

@@ -11,7 +11,7 @@ function report_end.open(given)
 end
 
 local function summary_head(e)
-  local style = e.code == 0 and "bold green" or "bold red"
+  local style = e.code == 0 and "bold green" or e.state == "suspended" and "bold yellow" or "bold red"
   hanging("", e.headline, style, nil, "  " .. report_lines.seconds_text(e.seconds))
 end
 
@@ -50,12 +50,13 @@ function report_end.show(e)
     item("finished", e.reason)
   end
   if e.failure then
-    item("error", report_end.failure_text(e), "red")
+    local waits = e.failure.kind == "suspended"
+    item(waits and "waits" or "error", report_end.failure_text(e), waits and "yellow" or "red")
     if not report_lines.page then -- whoever looks at stderr only, such as cron's mail, is told as well
-      host.term.message("error", report_end.failure_text(e), e.failure.hint)
+      host.term.message(waits and "note" or "error", report_end.failure_text(e), e.failure.hint)
     end
     if e.failure.hint then
-      item("try", e.failure.hint)
+      item(waits and "then" or "try", e.failure.hint)
     end
   end
   for _, text in ipairs(e.also) do
@@ -66,6 +67,9 @@ function report_end.show(e)
   end
   for i, change in ipairs(counted(e.changed)) do
     item(i == 1 and (e.dry and "would change" or "changed") or "", change)
+  end
+  for i, change in ipairs(counted(e.before or {})) do
+    item(i == 1 and "before" or "", change, "dim")
   end
   if #e.changed == 0 and not e.dry then
     item("changed", "nothing")

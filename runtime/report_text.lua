@@ -24,6 +24,7 @@ local colours = {
   done = "green",
   failed = "red",
   refused = "red",
+  suspended = "yellow",
   skipped = "dim",
   declined = "dim",
   planned = "cyan",
@@ -54,6 +55,19 @@ handlers["run.start"] = function(e)
   out(fits and "  " or "\n")
   hanging("", mode, e.mode == "dry" and "bold cyan" or "bold")
   hanging("", ("playbook %s  run %s"):format(e.playbook, e.run), "dim")
+  local resumes = e.resumes
+  if resumes then
+    local made = resumes.changes == 0 and "nothing was changed before"
+      or resumes.changes == 1 and "1 change was made before, it is not made again"
+      or ("%d changes were made before, none is made again"):format(resumes.changes)
+    hanging("RESUMES  ", ("%d of %d steps are done; %s"):format(resumes.done, resumes.total, made), nil, "bold cyan")
+  end
+end
+
+--- A step that is over by the journal of a run that is gone on with.
+handlers["step.before"] = function(e)
+  local what = e.reason and (": " .. e.reason) or ""
+  hanging((" %s  "):format(e.step.number), ("%s  %s before%s"):format(e.step.name, e.state, what), "dim", "dim")
 end
 
 handlers["step.start"] = function()
@@ -65,6 +79,18 @@ local function open_step(e)
     in_step = e.step.key
     heading { number = e.step.number, name = e.step.name, attempt = e.step.attempt }
   end
+end
+
+--- A change nobody knew the outcome of.
+handlers["resolved"] = function(e)
+  open_step(e)
+  local word = e.happened and "happened, not made again: " or "did not happen: "
+  hanging(indent .. word, ("%s (%s)"):format(e.effect.summary, e.by), nil, "bold")
+end
+
+handlers["override"] = function(e)
+  open_step(e)
+  hanging(indent .. "OVERRIDDEN ", ("%s: %s"):format(e.text, e.refusal), "bold red", "bold red")
 end
 
 handlers["check"] = function(e)
@@ -138,6 +164,21 @@ local function result_lines(result)
   end
 end
 
+--- What a command printed, for -v: all that was kept of it.
+local function output_lines(result)
+  for _, name in ipairs { "stdout", "stderr" } do
+    local text = result[name]
+    if type(text) == "string" and text ~= "" then
+      if name == "stderr" then
+        line(indent .. "  stderr:", "dim")
+      end
+      for _, printed in ipairs(table_text.any(text)) do
+        line(indent .. "  " .. printed, "dim")
+      end
+    end
+  end
+end
+
 handlers["effect"] = function(e)
   if verbose == 0 and not (e.effect.class == "change" or e.effect.class == "tell") then
     return
@@ -149,7 +190,10 @@ handlers["effect"] = function(e)
   if e.ok then
     local verb = e.effect.class == "change" and "changed  " or e.effect.class == "tell" and "told  " or "read  "
     hanging(indent .. verb, e.effect.summary, verb == "read  " and "dim" or nil)
-    if verbose > 1 and e.result ~= nil then
+    local printed = type(e.result) == "table" and rawget(e.result, "stdout")
+    if verbose > 0 and type(printed) == "string" then
+      output_lines(e.result)
+    elseif verbose > 1 and e.result ~= nil then
       result_lines(e.result)
     end
   end
@@ -193,7 +237,8 @@ handlers["undo"] = function(e)
 end
 
 local function failure_lines(failure)
-  hanging(indent .. "error: ", failure.message, "red", "red")
+  local style = failure.kind == "suspended" and "yellow" or "red"
+  hanging(indent .. (failure.kind == "suspended" and "waits: " or "error: "), failure.message, style, style)
   if failure.where then
     line(indent .. "at " .. failure.where, "dim")
   end

@@ -35,7 +35,8 @@ end
 local function ask(run, node, shown)
   local request = {
     id = "step:" .. node.id,
-    text = ("Step %s/%d: %s"):format(shown.number, run.total_steps, node.name),
+    text = ("Step %s: %s"):format(shown.number, node.name),
+    before_step = true,
     where = node.where,
     unattended = "play without --step",
     explain = {

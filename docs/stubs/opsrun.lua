@@ -182,6 +182,10 @@ function call(playbook, params) end
 ---@param opts opsrun.chart.options
 function chart(title, rows, opts) end
 
+--- suspends the run until then (6); opsrun resume goes on. At once when it has passed; a dry run moves its clock
+---@param time opsrun.Time|number|string
+function pause_until(time) end
+
 --- on failure, if the operator agrees, fn takes back what was done; last registered, first run
 ---@param text string
 ---@param fn function

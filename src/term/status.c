@@ -140,6 +140,7 @@ static bool start_ticker(void) {
 static void take(void *context, const char *text, size_t len) {
   struct text *out = context;
   size_t room = TEXT_CAP - 1 - out->len;
+  if ((text[0] & 0x80) != 0 && !term_has_utf8()) text = term_ascii(text, &len);
   if ((text[0] & 0x80) != 0 && len > room) return;
   for (size_t i = 0; i < len && i < room; i++)
     out->bytes[out->len++] = text[i] == '\n' || text[i] == '\t' ? ' ' : text[i];

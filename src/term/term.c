@@ -137,8 +137,7 @@ static void add(struct stream *s, const char *text, size_t len) {
   s->len += len;
 }
 
-/* A sign of ours as ASCII, as wide as it was; other characters as they are. */
-static const char *to_ascii(const char *text, size_t *len) {
+const char *term_ascii(const char *text, size_t *len) {
   static const struct {
     const char *sign, *ascii;
   } signs[] = {{"…", "~"}, {"─", "-"}, {"–", "-"}, {"‹", "<"}, {"›", ">"},
@@ -155,7 +154,7 @@ static const char *to_ascii(const char *text, size_t *len) {
    window's edge and a pager shows each line rightly. */
 static void add_styled(void *context, const char *text, size_t len) {
   struct stream *s = context;
-  if (s->ascii && (text[0] & 0x80) != 0) text = to_ascii(text, &len);
+  if (s->ascii && (text[0] & 0x80) != 0) text = term_ascii(text, &len);
   if (s->style[0] == '\0') {
     add(s, text, len);
     return;

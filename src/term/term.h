@@ -44,6 +44,10 @@ bool term_has_colour(enum term_stream stream);
    (… ─ ‹ ›) are written as ASCII; other people's texts pass as they are. */
 bool term_has_utf8(void);
 
+/* For such a terminal: a sign of ours, one character, as ASCII and as wide as it was; other
+   characters as they are. Changes *len. */
+const char *term_ascii(const char *text, size_t *len);
+
 /* One line at the bottom that says what goes on, with a spinner; only on a terminal. `elapsed`, at
    most 40 bytes, stands behind the text and is never cut. NULL or empty text: no more. The line
    goes before any other output and comes back on the next line. Needs the loop. */

@@ -1,6 +1,7 @@
 /* Claims about questions and output, each played on a pseudo-terminal of its own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "check.h"
 #include "loop/loop.h"
 #include "loop/signals.h"
+#include "term/keys.h"
 #include "term/mask.h"
 #include "term/prompt.h"
 #include "term/term.h"
@@ -23,6 +25,7 @@ struct question {
   enum prompt_kind kind;
   uint64_t timeout_ms;
   bool stop_on_signal;
+  const char *words; /* that are no answer */
 };
 
 static int result_fd;
@@ -33,7 +36,14 @@ static void on_ready(struct op *op) {
   if (op->failed) dprintf(result_fd, "failed:%s", op->code);
   else if (prompt_kind_of(op) == PROMPT_LINE || prompt_kind_of(op) == PROMPT_HIDDEN)
     dprintf(result_fd, "text:%s", prompt_text(op, &len));
+  else if (prompt_word(op) != NULL) dprintf(result_fd, "word:%s", prompt_word(op));
   else dprintf(result_fd, "number:%ld", prompt_number(op));
+  op_destroy(op);
+  done = true;
+}
+
+static void on_enter(struct op *op) {
+  dprintf(result_fd, "%s", op->failed ? op->code : "entered");
   op_destroy(op);
   done = true;
 }
@@ -48,6 +58,7 @@ static void on_signal_op(struct op *op) {
 static void ask(const struct question *q) {
   the_question = prompt_start(q->kind, "answer: ", 8, 3, q->timeout_ms);
   if (the_question == NULL) _exit(9);
+  if (q->words != NULL) prompt_allow(the_question, q->words);
   the_question->on_ready = on_ready;
   if (q->stop_on_signal) signals_wait()->on_ready = on_signal_op;
   while (!done && loop_turn()) continue;
@@ -172,6 +183,53 @@ static void check_answers(void) {
   CHECK(answers(PROMPT_LINE, "wrong\025right\n", "text:right"), "it can be mended while typing");
   CHECK(answers(PROMPT_HIDDEN, "pass word\n", "text:pass word"), "a hidden line too");
   CHECK(answers(PROMPT_CHOICE, "3\n", "number:3"), "a choice is a number");
+}
+
+static void check_words(void) {
+  static const struct {
+    const char *typed, *want;
+  } cases[] = {{"?\n", "word:?"}, {"NOTE\n", "word:note"}, {"n\n", "number:0"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct question q = {.kind = PROMPT_YES_NO, .words = "? d note"};
+    struct play p;
+    start(&p, ask, &q);
+    let_go(&p);
+    bool good = await(&p, "answer: ");
+    type(&p, cases[i].typed);
+    CHECK(good && strcmp(finish(&p, NULL), cases[i].want) == 0,
+          "a word that is no answer ends the question as that word");
+    end(&p);
+  }
+}
+
+/* --- Enter while no question is open --- */
+
+static void await_enter(const struct question *q) {
+  struct op *op = keys_wait(q->timeout_ms);
+  the_question = op;
+  op->on_ready = on_enter;
+  term_write(TERM_ERR, NULL, "ready\n", 6);
+  while (!done && loop_turn()) continue;
+}
+
+static void check_enter(void) {
+  struct question q = {.timeout_ms = 5000};
+  struct play p;
+  start(&p, await_enter, &q);
+  let_go(&p);
+  bool good = await(&p, "ready");
+  type(&p, "half a line");
+  type(&p, "\n");
+  CHECK(good && strcmp(finish(&p, NULL), "entered") == 0 && echoes(&p),
+        "Enter is heard while no question is open, in the mode the terminal was found in");
+  end(&p);
+  q.timeout_ms = 50;
+  start(&p, await_enter, &q);
+  let_go(&p);
+  good = await(&p, "ready");
+  type(&p, "no line end");
+  CHECK(good && strcmp(finish(&p, NULL), "timeout") == 0, "without it the wait runs out");
+  end(&p);
 }
 
 static void check_asked_again(void) {
@@ -336,6 +394,12 @@ static void show_status(const struct question *q) {
   write_text(TERM_OUT, "no split-");
 }
 
+static void check_fit(void) {
+  CHECK(term_fit("abc", 3, 2) == 2 && term_fit("abc", 3, 9) == 3 && term_fit("a\u00e9b", 4, 2) == 3,
+        "as many whole characters as there are columns");
+  CHECK(term_fit("\u65e5\u672c", 6, 3) == 3, "a wide one needs two of them");
+}
+
 static void check_output(void) {
   struct play p;
   start(&p, show_status, NULL);
@@ -408,9 +472,13 @@ static void check_no_terminal(void) {
 }
 
 int main(void) {
+  setlocale(LC_CTYPE, "C.UTF-8");
   signal(SIGPIPE, SIG_IGN);
   check_answers();
   check_asked_again();
+  check_words();
+  check_enter();
+  check_fit();
   check_typed_ahead();
   check_no_answer();
   check_hidden();
