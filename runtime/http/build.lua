@@ -1,6 +1,7 @@
 --- From a playbook's call to one exact request: where it goes, what it carries, what counts as well.
 --- Pure; what may not be sent is refused here, in a dry run too.
 local errors = require "runtime.errors"
+local multipart = require "runtime.http.multipart"
 local seconds_of = require "runtime.seconds"
 local sinks = require "runtime.sinks"
 local url = require "runtime.http.url"
@@ -123,7 +124,21 @@ local function refuse_secrets(value, name, is_secret, depth)
   end
 end
 
---- The body and its type from one of json, form, body; a file has a type only.
+--- A form with files is put together when it is sent: its parts, not its body.
+local function parts_of(opts)
+  local parts, why = multipart.parts(opts.form)
+  if not parts then
+    misuse("option 'form': " .. why)
+  end
+  for name in pairs(opts.headers or {}) do
+    if tostring(name):lower() == "content-type" then
+      misuse("header 'Content-Type': a form with files has its own")
+    end
+  end
+  return nil, nil, parts
+end
+
+--- The body and its type from one of json, form, body; a file has a type only, a form with files parts.
 local function body_of(services, opts)
   local given
   for _, name in ipairs { "json", "form", "body", "file" } do
@@ -143,6 +158,8 @@ local function body_of(services, opts)
       misuse("option 'json' cannot be encoded: " .. tostring(why))
     end
     return encoded, "application/json"
+  elseif given == "form" and type(opts.form) == "table" and multipart.has_files(opts.form) then
+    return parts_of(opts)
   elseif given == "form" then
     local encoded, why = url.add_query("", opts.form)
     if not encoded then
@@ -299,7 +316,7 @@ function build.request(services, method, path, args)
   if not full then
     refuse("option 'query': " .. why)
   end
-  local body, body_type = body_of(services, opts)
+  local body, body_type, form_parts = body_of(services, opts)
   local extra = { ["Content-Type"] = body_type }
   if args.name and services.run then
     extra["X-Opsrun-Run"] = services.run.id
@@ -321,6 +338,7 @@ function build.request(services, method, path, args)
     expects = expects,
     expected = words,
     retries = retries_of(method, opts),
+    parts = form_parts,
     shown_headers = shown,
     idempotency = idempotency,
     send = {

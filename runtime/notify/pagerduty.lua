@@ -48,7 +48,12 @@ function pagerduty.event(message, hostname)
     source = hostname,
     component = message.playbook,
     group = message.environment,
-    custom_details = { text = message.text, run = message.run, log = "opsrun log " .. message.run },
+    custom_details = {
+      text = message.text,
+      run = message.run,
+      log = "opsrun log " .. message.run,
+      attachments = message.attachments,
+    },
   }
   return event
 end

@@ -6,10 +6,10 @@
 --- 504 are unknown: a gateway speaks, and it does not know what became of the request behind it.
 local build = require "runtime.http.build"
 local errors = require "runtime.errors"
+local multipart = require "runtime.http.multipart"
 local response = require "runtime.http.response"
 local text = require "runtime.text"
 local time_text = require "runtime.time_text"
-local text = require "runtime.text"
 
 local methods = {
   get = "GET",
@@ -39,6 +39,8 @@ local passing_codes = { refused = true, connect = true, resolve = true, reset = 
 local remembered = 86400
 
 local preview_lines, preview_width = 20, 160
+--- What all files of one form may have, in bytes: they are held in memory.
+local most_form_bytes = 64 * 1024 * 1024
 
 local function status_error(request, answer)
   local outcome = "failed"
@@ -114,6 +116,7 @@ return function(services)
         body = request.send.body and host.digest.sha256(request.send.body),
         bytes = request.send.body and #request.send.body,
         file = request.send.file,
+        form = request.parts,
       },
       request = request,
       opts = args.opts,
@@ -133,6 +136,26 @@ return function(services)
     return { file = path, bytes = facts.size, modified = facts.mtime }
   end
 
+  --- The same of the files of a form, in order; nil when there are none.
+  local function look_at_parts(parts)
+    local files, total = {}, 0
+    for _, part in ipairs(parts) do
+      if part.file then
+        files[#files + 1] = look_at_file(part.file)
+        total = total + files[#files].bytes
+      end
+    end
+    if total > most_form_bytes then
+      error(errors.effect {
+        message = ("the files of the form have %d bytes, 64 MiB go into one"):format(total),
+        code = "too large",
+        outcome = "not sent",
+        hint = "option 'file' sends one file as the body, however large",
+      }, 0)
+    end
+    return files
+  end
+
   --- The client's own validator has the last word before anything is opened.
   function adapter.prepare(_, request)
   ---@return table? token {file, bytes, modified; header, key}: the file that is sent, the request's own key
@@ -141,6 +164,9 @@ return function(services)
       error(errors.refused { message = ("%s is not sent: %s"):format(request.summary, why) }, 0)
     end
     local token = request.send.file and look_at_file(request.send.file) or nil
+    if request.parts then
+      token = { files = look_at_parts(request.parts) }
+    end
     if request.idempotency then
       token = token or {}
       token.header = request.idempotency
@@ -166,18 +192,35 @@ return function(services)
       return nil, "whether a request arrived cannot be seen (idempotency = true makes it safe to repeat)"
     elseif host.clock.wall() - (time_text.epoch(host.clock, "UTC", record.t) or 0) > remembered then
       return nil, "its idempotency key is older than a day: the server may have forgotten it"
-    elseif token.file then
-      local facts = host.files.stat(token.file)
-      if not facts or facts.size ~= token.bytes or facts.mtime ~= token.modified then
-        return nil, ("'%s' is not what was sent any more"):format(token.file)
+    end
+    for _, sent in ipairs(token.files or { token.file and token or nil }) do
+      local facts = host.files.stat(sent.file)
+      if not facts or facts.size ~= sent.bytes or facts.mtime ~= sent.modified then
+        return nil, ("'%s' is not what was sent any more"):format(sent.file)
       end
     end
     return "repeat"
   end
 
-  --- What is sent, with the key of the token.
+  --- The body of a form with files, and its type, which names the line between its parts.
+  local function compose(request)
+    local contents, boundary = {}, "opsrun-" .. host.random.hex(16)
+    for _, part in ipairs(request.parts) do
+      if part.file then
+        local content, err = host.files.read(part.file, most_form_bytes)
+        if not content then
+          error(errors.effect { message = err.message, code = err.code, outcome = "not sent" }, 0)
+        end
+        contents[part] = content
+      end
+    end
+    return multipart.compose(request.parts, contents, boundary), "multipart/form-data; boundary=" .. boundary
+  end
+
+  --- What is sent, with the key of the token and the parts of a form.
   local function sending(request, token)
-    if not token or not token.key then
+    local key = token and token.key
+    if not key and not request.parts then
       return request.send
     end
     local send = {}
@@ -185,7 +228,11 @@ return function(services)
       send[name] = value
     end
     send.headers = table.move(request.send.headers, 1, #request.send.headers, 1, {})
-    send.headers[#send.headers + 1] = { token.header, token.key }
+    send.headers[#send.headers + 1] = key and { token.header, key } or nil
+    if request.parts then
+      local body, kind = compose(request)
+      send.body, send.headers[#send.headers + 1] = body, { "Content-Type", kind }
+    end
     return send
   end
 
@@ -264,6 +311,11 @@ return function(services)
       for _, line in ipairs(preview_body(request.send.body)) do
         lines[#lines + 1] = "  " .. line
       end
+    end
+    for _, part in ipairs(request.parts or {}) do
+      local said = part.file and ("%s, %d bytes, %s"):format(part.file, look_at_file(part.file).bytes, part.type)
+        or text.cut(part.value, preview_width)
+      lines[#lines + 1] = ("  %s: %s"):format(part.name, said)
     end
     if request.send.file then
       lines[#lines + 1] = ("  %s, %d bytes"):format(request.send.file, look_at_file(request.send.file).bytes)

@@ -1,10 +1,13 @@
 --- The notify adapter: one message to every channel behind a name of the environment, side by side.
 --- A channel that fails hides no other; only when all failed is it an error. Every message carries
 --- run, environment, playbook and severity, and is masked before it leaves.
+local attach = require "runtime.notify.attach"
 local channels = require "runtime.channels"
+local context = require "runtime.context"
 local errors = require "runtime.errors"
 local mail = require "runtime.notify.mail"
 local pagerduty = require "runtime.notify.pagerduty"
+local report = require "runtime.report"
 local seconds_of = require "runtime.seconds"
 local words = require "runtime.text"
 
@@ -36,7 +39,8 @@ local function plain_text(message)
 end
 
 local function footer(message)
-  return ("run %s, %s, %s"):format(message.run, message.environment, message.playbook)
+  local files = message.attachments and (", attached to mails: " .. table.concat(message.attachments, ", ")) or ""
+  return ("run %s, %s, %s%s"):format(message.run, message.environment, message.playbook, files)
 end
 
 --- Under which a message counts as told: its end is another message than its beginning.
@@ -112,7 +116,7 @@ return function(services)
     return true
   end
 
-  function send.email(channel, message, timeout)
+  function send.email(channel, message, timeout, files)
     local config = services.environment.section "smtp"
     local server = mail.server(config)
     local to = type(channel.email) == "table" and channel.email or { channel.email }
@@ -139,6 +143,7 @@ return function(services)
         id = message.id,
         date = host.clock.fields(host.clock.wall(), "Etc/UTC"),
         headers = { { "X-Opsrun-Run", message.run }, { "X-Opsrun-Severity", message.severity or "none" } },
+        attachments = files,
       },
     }
     return ok, err and err.message
@@ -212,14 +217,27 @@ return function(services)
     end
     local opts = args.opts or {}
     local message = message_of(args)
+    local files = attach.files(opts.attach)
+    for i, file in ipairs(files) do
+      message.attachments = message.attachments or {}
+      message.attachments[i] = host.mask.apply(file.name)
+    end
     return {
       target = args.name,
       summary = ('tell "%s" (%s): %s'):format(
         args.name, table.concat(kinds, ", "), (plain_text(message):gsub("%s+", " "))
       ),
       uses = { "notify", args.name },
-      body = { text = message.text, title = message.title, severity = message.severity, once = opts.once, event = message.event },
+      body = {
+        text = message.text,
+        title = message.title,
+        severity = message.severity,
+        once = opts.once,
+        event = message.event,
+        attach = message.attachments,
+      },
       request = {
+        files = files,
         name = args.name,
         channels = list,
         kinds = kinds,
@@ -233,6 +251,7 @@ return function(services)
 
   --- The key under which a receiver can tell a repeat from a second message.
   function adapter.prepare(_, request)
+    attach.read(host.files and host.files.read, request.files)
     return { id = request.repeats and request.repeats.id or host.random.hex(16) }
   end
 
@@ -254,7 +273,7 @@ return function(services)
     local tasks, outcomes = {}, {}
     for i, channel in ipairs(request.channels) do
       tasks[i] = host.task.spawn(function()
-        return send[request.kinds[i]](channel, message, request.timeout)
+        return send[request.kinds[i]](channel, message, request.timeout, request.files)
       end)
     end
     for i, task in ipairs(tasks) do
@@ -282,6 +301,27 @@ return function(services)
     }, 0)
   end
 
+  --- A channel that carries no files got their names: that is said.
+  local function say_without(request, result)
+    local without = {}
+    for _, kind in ipairs(result.sent) do
+      if kind ~= "email" and not words.has(without, kind) then
+        without[#without + 1] = kind
+      end
+    end
+    result.not_attached = #without > 0 and without or nil
+    if #without > 0 then
+      local current = context.current()
+      report.emit {
+        event = "note",
+        step = current and current.step and current.step.shown,
+        text = ("%s went to nobody by %s: only mails carry files; their names were told"):format(
+          attach.names(request.files), table.concat(without, ", ")
+        ),
+      }
+    end
+  end
+
   function adapter.perform(_, request, token)
     local key = request.once ~= nil and key_of(request.once, request.message.event) or nil
     if key and told[key] then
@@ -302,6 +342,9 @@ return function(services)
     if #result.sent == 0 then
       raise_all_failed(request, result.failed)
     end
+    if #request.files > 0 then
+      say_without(request, result)
+    end
     if key then
       told[key] = true
     end
@@ -320,6 +363,9 @@ return function(services)
     local lines = {}
     for line in (plain_text(request.message) .. "\n"):gmatch "(.-)\n" do
       lines[#lines + 1] = line
+    end
+    for _, file in ipairs(request.files) do
+      lines[#lines + 1] = "attached: " .. file.path
     end
     return { lines = lines }
   end

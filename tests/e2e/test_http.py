@@ -1,5 +1,7 @@
 """HTTP from a playbook: listings of pages, uploads."""
 
+import email
+import email.policy
 import http.server
 import json
 import os
@@ -49,6 +51,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(page, headers=[("Link", f'<{self.server.elsewhere}/v1/linked>; rel="next"')])
         else:
             self.answer({"error": "no such thing"}, 404)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.put.append((self.path, self.headers.get("Content-Type"), body))
+        self.answer({"bytes": len(body)})
 
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -156,6 +163,58 @@ class Files(Http):
             self.expect(self.play('http "api":put("/up", { file = "%s" })' % name), code=1, text=[why])
         self.expect(self.play('http "api":get("/linked", { file = "/etc/hostname" })'), code=5, text=["carries no body"])
         self.expect(self.play('http "api":put("/up", { file = "/etc/hostname", body = "x" })'), code=1, text=["both a body"])
+        self.assertEqual(self.server.put, [])
+
+
+class Forms(Http):
+
+    def post(self, form, *words):
+        return self.play('http "api":post("/form", { form = %s })' % form, *words)
+
+    def parts(self):
+        """Of the one form that came: {name: [(filename, type, content)]}."""
+        (_, kind, body), = self.server.put
+        whole = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body, policy=email.policy.HTTP)
+        self.assertEqual((whole.get_content_type(), whole.defects), ("multipart/form-data", []))
+        found = {}
+        for part in whole.iter_parts():
+            name = part.get_param("name", header="content-disposition")
+            found.setdefault(name, []).append((part.get_filename(), part.get_content_type(), part.get_payload(decode=True)))
+        return found
+
+    def test_files_and_fields_arrive_as_they_are(self):
+        path, data = os.path.join(self.room, "dump.bin"), os.urandom(100_000) + b"\r\n--opsrun-\r\n"
+        with open(path, "wb") as file:
+            file.write(data)
+        done = self.post('{ title = "größer\\nals", n = 5, tags = { "a", "b" }, dump = { file = %s, type = "application/gzip" },'
+                         ' logs = { { file = %s, name = "one\\"x.log" }, { file = %s, name = "two.log" } } }' % ((json.dumps(path),) * 3))
+        self.expect(done, code=0)
+        parts = self.parts()
+        self.assertEqual(sorted(parts), ["dump", "logs", "n", "tags", "title"])
+        self.assertEqual(parts["dump"], [("dump.bin", "application/gzip", data)])
+        self.assertEqual([name for name, _, _ in parts["logs"]], ["one%22x.log", "two.log"])
+        self.assertEqual([p[2] for p in parts["tags"]], [b"a", b"b"])
+        self.assertEqual(parts["title"][0][2], "größer\nals".encode())
+        begin = next(r for r in self.journal(self.run_ids()[-1]) if r["type"] == "effect.begin")
+        self.assertEqual([f["bytes"] for f in begin["token"]["files"]], [len(data)] * 3)
+
+    def test_no_name_breaks_out_of_its_header(self):
+        path = self.write("x", "content")
+        for tail in ('\\r\\nX-Evil: 1', '\\"; filename=\\"y', '\\r\\n\\r\\nbody'):
+            self.server.put.clear()
+            self.expect(self.post('{ ["a%s"] = { file = %s, name = "f" } }' % (tail, json.dumps(path))), code=0)
+            (_, _, body), = self.server.put
+            head = body.split(b"\r\n\r\n")[0].split(b"\r\n")
+            self.assertEqual((len(head), head[1].count(b'"')), (3, 4), head)
+        self.server.put.clear()
+        for given in ('name = "a\\r\\nb"', 'type = "x\\r\\nX-Evil: 1"', 'type = "nothing"', "kind = 5"):
+            self.expect(self.post("{ a = { file = %s, %s } }" % (json.dumps(path), given)), code=1, text=["option 'form': 'a'"])
+        self.assertEqual(self.server.put, [])
+
+    def test_a_dry_run_shows_the_parts_and_what_is_missing_is_told_before(self):
+        path = self.write("small.txt", "12345")
+        self.expect(self.post("{ a = 1, b = { file = %s } }" % json.dumps(path), "-n"), code=0, out=["a: 1", "b: .*small.txt, 5 bytes"])
+        self.expect(self.post('{ b = { file = "/nonexistent/x" } }'), code=1, text=["[Nn]o such file"])
         self.assertEqual(self.server.put, [])
 
 

@@ -163,6 +163,41 @@ class Mail(Notify):
         self.write("environments/trial.lua", 'return { notify = { mail = { { email = "a@b.example" } } } }')
         self.expect(self.play('notify "mail" "hello"'), code=4, text=["does not say where mails go", "smtp = "])
 
+    def test_files_go_along_with_a_mail_and_other_channels_are_told_their_names(self):
+        data, dump = os.urandom(70_001), os.path.join(self.room, "dump größer.bin")
+        with open(dump, "wb") as file:
+            file.write(data)
+        quoted = json.dumps(dump, ensure_ascii=False)
+        done = self.play('local path = artifact("report.csv", { { name = "a", n = 1 } })\n'
+                         'local r = notify "both" ("the report", { attach = { path, %s } })\n'
+                         'show("sent " .. table.concat(r.sent, ",") .. ", without files " .. table.concat(r.not_attached, ","))'
+                         % quoted, env={})
+        self.expect(done, code=0, out=["went to nobody by pagerduty: only mails carry files"])
+        self.assertEqual(self.events()[0]["payload"]["custom_details"]["attachments"], ["report.csv", "dump größer.bin"])
+        done = self.play('notify "mail" ("the report", { attach = %s })' % quoted)
+        self.expect(done, code=0, absent=["only mails carry"])
+        kept = self.new_mails()[-1]
+        mail = email.message_from_bytes(kept["data"].encode("latin-1"), policy=email.policy.default)
+        text, attached = mail.iter_parts()
+        self.assertIn("the report", text.get_content())
+        self.assertEqual((attached.get_filename(), attached.get_content()), ("dump größer.bin", data))
+        self.assertEqual(mail.defects + attached.defects, [])
+        self.assertLessEqual(max(map(len, kept["data"].split("\r\n"))), 78)
+
+    def test_what_cannot_be_attached_is_told_before_anybody_is(self):
+        self.expect(self.play('notify "mail" ("x", { attach = "/nonexistent/x" })'), code=1, text=["cannot attach '/nonexistent/x'"])
+        big = self.write("big", "x" * (8 << 20))
+        self.expect(self.play('notify "mail" ("x", { attach = %s })' % json.dumps(big)), code=1, text=["cannot attach|7 MiB"])
+        self.expect(self.play('notify "mail" ("x", { attach = 5 })'), code=1, text=["'attach': expected the path"])
+        self.expect(self.play('notify "mail" ("x", { attach = "/etc/hostname" })', "-n"), code=0, out=["attached: /etc/hostname"])
+        self.assertEqual(self.new_mails(), [])
+
+    def test_a_secret_in_an_attached_file_is_masked(self):
+        path = self.write("leak.txt", "the password is " + self.lab.env["SMTP_PASSWORD"])
+        self.expect(self.play('notify "mail" ("first", {})\nnotify "mail" ("x", { attach = %s })' % json.dumps(path)), code=0)
+        mail = email.message_from_bytes(self.new_mails()[-1]["data"].encode("latin-1"), policy=email.policy.default)
+        self.assertEqual(list(mail.iter_parts())[1].get_content().strip(), "the password is ‹secret:SMTP_PASSWORD›")
+
     def test_the_password_is_nowhere(self):
         self.play('notify "mail" "hello"', "-vv")
         password = self.lab.env["SMTP_PASSWORD"]
