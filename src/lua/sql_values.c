@@ -52,10 +52,11 @@ static bool read_decimal(const char *text, size_t len, struct decimal *out) {
   bool negative = len > 0 && text[0] == '-', point = false;
   size_t at = negative ? 1 : 0, first = at;
   int64_t digits = 0;
-  int behind = 0;
-  if (len - at > 19 || at == len) return false;
+  int count = 0, behind = 0;
+  if (at == len) return false;
   for (; at < len; at++) {
     if (text[at] >= '0' && text[at] <= '9') {
+      if (++count > 18) return false; /* one more may not fit into 64 bits */
       digits = digits * 10 + (text[at] - '0');
       behind += point;
     } else if (text[at] == '.' && !point && at > first && at + 1 < len) {
@@ -64,7 +65,6 @@ static bool read_decimal(const char *text, size_t len, struct decimal *out) {
       return false;
     }
   }
-  if (!point && len - first > 18) return false;
   *out = (struct decimal){negative ? -digits : digits, behind, negative};
   return true;
 }
