@@ -145,6 +145,14 @@ return function(services)
     return facts
   end
 
+  --- One host's line of the result.
+  local function row_of(where, facts)
+    return {
+      host = where or host.system.hostname(), state = facts.state, detail = facts.detail, pid = facts.pid,
+      running = facts.running, restarts = facts.restarts,
+    }
+  end
+
   function adapter.perform(verb, request, token)
     local rows = {}
     for i, where in ipairs(request.hosts) do
@@ -163,10 +171,35 @@ return function(services)
           error(facts, 0)
         end
       end
-      rows[i] = { host = where or host.system.hostname(), state = facts.state, detail = facts.detail, pid = facts.pid,
-        running = facts.running, restarts = facts.restarts }
+      rows[i] = row_of(where, facts)
     end
     return requests.result(rows)
+  end
+
+  --- Whether a change that nobody saw the end of happened: compared with how the service was before, on every host.
+  ---@param begin table {token = {before}, body}
+  ---@return string? word, string? why, table? value
+  function adapter.settle(verb, begin)
+    local body, token = begin.body, begin.token
+    local settings = environment.connection("services", body.service)
+    settings = service_settings.read("services." .. body.service, settings, environment.hosts())
+    local request = requests.build(verb, { name = body.service, body.count, opts = {} }, settings, members)
+    local rows, reached, untouched = {}, 0, 0
+    for i, before in ipairs(token.before) do
+      local facts = look_at(request, before.host or false)
+      rows[i] = row_of(before.host, facts)
+      if requests.is_reached(request, before, facts) then
+        reached = reached + 1
+      elseif facts.state == before.state and facts.identity == before.identity and facts.state ~= "changing" then
+        untouched = untouched + 1
+      end
+    end
+    if reached == #rows then
+      return "done", nil, requests.result(rows)
+    elseif untouched == #rows then
+      return "not done"
+    end
+    return nil, ("'%s' is %s now"):format(body.service, requests.result(rows).state)
   end
 
   --- What a dry run shows: the exact commands.

@@ -94,6 +94,22 @@ class Services(HostsTest):
         self.assertEqual(process.returncode, 0, (out + err).decode())
         self.assertNotEqual(self.pid(), before)
 
+    def test_a_restart_that_a_killed_run_began_is_found_out_and_not_made_again(self):
+        self.expect(self.trial('service "app":start()'), code=0)
+        before = self.pid()
+        with open(self.path("start"), "a", encoding="utf-8") as file:
+            file.write("sleep 2\n")
+        path = self.write("books/killed.lua", HEADER + 'step("Try", function() return service "app":restart().pid end)\n')
+        process = self.start("play", path, *self.words)
+        self.assertTrue(wait_until(lambda: self.pid() not in (None, before), within=20))
+        process.kill()
+        process.communicate()
+        restarted = self.pid()
+        time.sleep(2)
+        done = self.opsrun("resume", next(run for run in self.run_ids() if "killed" in run))
+        self.expect(done, code=0)
+        self.assertEqual(self.pid(), restarted)
+
     def test_an_unknown_service_names_what_there_is(self):
         done = self.trial('service "ap":restart()')
         self.expect(done, code=4, text=["no services connection 'ap'", "did you mean 'app'"])

@@ -194,6 +194,22 @@ t.test("one that fails to start is told at once, not after the time-out", functi
   t.equal(machine.looks, 2)
 end)
 
+t.test("a change that nobody saw the end of is decided by how the service is now", function()
+  local function settle(verb, before, now)
+    local service = adapter {}
+    for name, value in pairs(now) do
+      machine[name] = value
+    end
+    return (service.settle(verb, { body = { service = "app" }, token = { before = { before } } }))
+  end
+  local old = { state = "active", identity = "one" }
+  t.equal(settle("restart", old, { id = "two" }), "done")
+  t.equal(settle("restart", old, {}), "not done")
+  t.equal(settle("restart", old, { state = "activating", id = "two" }), nil)
+  t.equal(settle("stop", old, { state = "inactive" }), "done")
+  t.equal(settle("start", { state = "inactive" }, { state = "inactive", id = "" }), "not done")
+end)
+
 t.test("a command that fails is told in its own words", function()
   local err = t.raises(change, { code = 1 }, "stop")
   t.contains(err.message, "'systemctl --no-ask-password stop -- app' exited with 1")
