@@ -220,6 +220,22 @@ MUTANTS = [
         "new": "  s->control = -1;\n  if (!s->exited) s->asked = true;\n",
         "tests": ["c/test_process_end"],
     },
+    {
+        "name": "descendants-lost-without-memory",
+        "promise": "nothing survives its supervisor, also when memory is short",
+        "file": "src/supervisor/tree.c",
+        "old": "if (!listed || list.incomplete) taken",
+        "new": "if (!listed) taken",
+        "tests": ["c/test_tree"],
+    },
+    {
+        "name": "digits-beyond-64-bits",
+        "promise": "64-bit ids are exact",
+        "file": "src/lua/sql_values.c",
+        "old": "if (++count > 18) return false;",
+        "new": "if (++count > 20) return false;",
+        "tests": ["c/test_sql"],
+    },
     # No mutant drops the jail whole: its test tries real escapes as root, and without the jail they
     # succeed, on the machine that runs them.
     {
