@@ -3,11 +3,13 @@ local report_lines = require "runtime.report_lines"
 local report_end = {}
 
 local host
+local verbose = 0
 local line, hanging = report_lines.line, report_lines.hanging
 
 --- Hands over the host.
-function report_end.open(given)
-  host = given
+---@param verbosity integer from 1 on the summary lists every check
+function report_end.open(given, verbosity)
+  host, verbose = given, verbosity or 0
 end
 
 local function summary_head(e)
@@ -35,6 +37,33 @@ local function counted(list)
     end
   end
   return out_list
+end
+
+--- More checks that are well than this are one line: what is bad must not leave the screen.
+local MANY = 8
+
+--- The checks as the summary lists them: the bad ones first, their verdicts below each other.
+---@param checks {text: string, style: string?, verdict: string}[] worst first
+local function worth_a_line(checks)
+  local well, list = 0, {}
+  for _, check in ipairs(checks) do
+    well = well + (check.verdict == "ok" and not check.undetermined and 1 or 0)
+  end
+  for _, check in ipairs(checks) do
+    if well <= MANY or verbose > 0 or check.verdict ~= "ok" or check.undetermined then
+      local text = check.text
+      if well < #checks and #checks > 1 then
+        text = text:gsub("^(%u+)  ", function(word)
+          return ("%-8s  "):format(word)
+        end)
+      end
+      list[#list + 1] = { text = text, style = check.style }
+    end
+  end
+  if well > MANY and verbose == 0 then
+    list[#list + 1] = { text = ("%-8s  %d %schecks (-v lists them)"):format("OK", well, #list > 0 and "other " or ""), style = "green" }
+  end
+  return list
 end
 
 --- Prints the summary.
@@ -80,7 +109,7 @@ function report_end.show(e)
   for i, text in ipairs(e.left) do
     item(i == 1 and "not undone" or "", text, "yellow")
   end
-  for i, check in ipairs(e.checks) do
+  for i, check in ipairs(worth_a_line(e.checks)) do
     item(i == 1 and "checks" or "", check.text, check.style)
   end
   for i, open in ipairs(e.open) do

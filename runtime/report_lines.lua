@@ -39,9 +39,10 @@ function report_lines.seconds_text(seconds)
   end
   local whole = math.floor(seconds + 0.5)
   if whole < 3600 then
-    return ("%dm%02ds"):format(whole // 60, whole % 60)
+    return (whole % 60 == 0 and "%dm" or "%dm%02ds"):format(whole // 60, whole % 60)
   end
-  return ("%dh%02dm"):format(whole // 3600, whole % 3600 // 60)
+  local minutes = whole % 3600 // 60
+  return (minutes == 0 and "%dh" or "%dh%02dm"):format(whole // 3600, minutes)
 end
 --- Prints `text` behind `lead`, its later lines below its first, on a terminal wrapped; `tail` stands
 --- dim behind the last.

@@ -260,7 +260,8 @@ handlers["step.end"] = function(e)
     failure_lines(e.failure)
   end
   local style = colours[state] and ("bold " .. colours[state]) or "bold"
-  hanging(indent .. state .. (e.reason and ": " or ""), e.reason or "", nil, style, "  " .. seconds_text(e.seconds))
+  local took = not (state == "skipped" and e.seconds < 1) and "  " .. seconds_text(e.seconds) or nil
+  hanging(indent .. state .. (e.reason and ": " or ""), e.reason or "", nil, style, took)
 end
 
 handlers["message"] = function(e)
@@ -280,7 +281,7 @@ function report_text.open(given)
   host = given.host
   quiet, verbose = given.quiet, given.verbosity or 0
   report_lines.open(host)
-  report_end.open(host)
+  report_end.open(host, verbose)
   in_step = nil
   local function render(event)
     local handler = handlers[event.event]
