@@ -91,9 +91,12 @@ static void play_round(struct tally *tally) {
   if (winner.self != 0) {
     double freed = time_to_free(winner.self);
     if (freed > tally->freed) tally->freed = freed;
-    if (winner.child > 0) kill(winner.child, SIGKILL);
   }
-  for (int i = 0; i < OPENERS; i++) waitpid(pids[i], NULL, 0);
+  for (int i = 0; i < OPENERS; i++) { /* were there several winners, they would stay */
+    if (reports[i].word == 'w' && reports[i].child > 0) kill(reports[i].child, SIGKILL);
+    kill(pids[i], SIGKILL);
+    waitpid(pids[i], NULL, 0);
+  }
   close(result[0]);
   close(result[1]);
 }
