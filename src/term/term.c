@@ -126,6 +126,7 @@ int term_height(void) {
 /* --- writing -------------------------------------------------------------------------------- */
 
 static void add(struct stream *s, const char *text, size_t len) {
+  if (len == 0) return; /* there may be no room yet to copy nothing to */
   if (s->room - s->len < len) {
     size_t room = (s->len + len) * 2 + 256;
     char *out = realloc(s->out, room);
