@@ -141,7 +141,6 @@ class Canaries(AuthorTest):
     def run_of(self, text, name, *words, code):
         done = self.opsrun("play", self.book(text), *self.words, *words, env=self.secrets)
         self.expect(done, code=code)
-        print(f"{name}: {done.seconds:.1f} s")
         self.sink(name + " stdout", done.out)
         self.sink(name + " stderr", done.err)
 
@@ -212,7 +211,7 @@ class Cuts(AuthorTest):
         header = ('playbook { title = "Cuts", params = { key = { type = "secret" } }, uses = { shell = { "true", "bash", "sh" },'
                   f' http = {{ "{server.base}", "{self.lab.env["APP_URL"]}" }}, notify = {{ "team" }} }} }}\n')
         body = """step("Cut", function(p)
-          local key = "Zx8-quiet-" .. "harbour-lantern-51"
+          local key = "Zx8-" .. "quiet-harbour-" .. "lantern-51"
           for before = 40, 215, 7 do
             local text = ("."):rep(before) .. key
             try(function() shell.run({ "true", text }) end)
