@@ -1,0 +1,164 @@
+"""The judge of the kill matrix: what the servers counted, what a journal leaves in doubt, and whether both are right."""
+
+import gzip
+import json
+import os
+import re
+import urllib.request
+
+from harness import ROOT  # noqa: F401   puts the lab's modules on the path
+import pq
+import resp
+
+SETTLED_BY_THEMSELVES = ("sql.", "files.", "notify.")
+
+
+def tally(case):
+    """{where: {mark: how often}} of one tag, from the servers and the disk."""
+    with urllib.request.urlopen(f"{case.servers['url']}/tally/{case.tag}", timeout=20) as answer:
+        counted = json.load(answer)
+    session = pq.Session(case.servers["env"]["DATABASE_URL"] + "?sslmode=disable&application_name=lab-observer")
+    try:
+        rows = [row[0] for row in session.query("SELECT mark FROM marks WHERE tag = $1 ORDER BY id", case.tag)]
+    finally:
+        session.close()
+    return {"rows": count(rows), "requests": counted["marks"], "switches": counted["switches"], **keys(case),
+            **files(case), "state": state(case), "order": counted["order"]}
+
+
+def count(marks):
+    return {mark: marks.count(mark) for mark in marks}
+
+
+def keys(case):
+    name = "matrix:" + case.tag
+    with resp.Redis(case.servers["env"]["REDIS_URL"]) as redis:
+        redis.ask("PING")       # behind this, all that a dead client had sent is done
+        pairs = [word.decode() for word in redis.ask("HGETALL", name)]
+        one = {"m_hash": 1} if redis.ask("HGET", name + ":set", "m_hash") == b"1" else {}
+        two = {"m_pair_key": 1} if redis.ask("GET", name + ":pair") == b"1" else {}
+    return {"keys": {pairs[i]: int(pairs[i + 1]) for i in range(0, len(pairs), 2)} | one | two}
+
+
+def files(case):
+    found = {}
+    for name in ("commands", "room/list", "log"):
+        for path, opened in ((os.path.join(case.dir, name), open), (os.path.join(case.dir, name + ".gz"), gzip.open)):
+            if os.path.exists(path):
+                with opened(path, "rt") as file:
+                    found[os.path.basename(path)] = count(file.read().split())
+    room = os.path.join(case.dir, "room")
+    found["room"] = sorted(os.listdir(room)) if os.path.isdir(room) else []
+    return found
+
+
+def state(case):
+    """Values kept, and how many values each check's series has."""
+    path = os.path.join(case.home, "state", "matrix." + case.book)
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        kept = json.load(file)
+    return {"values": kept["values"], "series": {name: len(points) for name, points in kept["series"].items()}}
+
+
+def more_than_once(counted):
+    """Marks of a whole run that do not stand there exactly once."""
+    return {(where, mark): n for where, marks in counted.items() if isinstance(marks, dict) and where not in ("state", "switches")
+            for mark, n in marks.items() if n != 1 or "wrong" in mark or mark == "m_never"}
+
+
+def key(record):
+    return tuple(record.get(name) for name in ("path", "step", "attempt", "branch", "ordinal"))
+
+
+def is_change(record):
+    return record.get("class") in ("change", "tell")
+
+
+def doubts(records):
+    """Begin records without an outcome, in order."""
+    begun = {}
+    for record in records:
+        if record["type"] == "effect.begin":
+            begun[key(record)] = record
+        elif record["type"] == "effect.end" and is_change(record) and record["outcome"] != "unknown":
+            begun.pop(key(record), None)
+    return list(begun.values())
+
+
+def what(record):
+    """A name for an effect that is the same in every run of its book: kind, step, branch, number."""
+    return "{kind} {step} {attempt}{branch} {ordinal}".format(**record)
+
+
+def line(record):
+    """A record in short, for whoever reads why a point is wrong."""
+    names = ("n", "type", "path", "step", "attempt", "branch", "ordinal", "kind", "outcome", "state", "resolved", "number",
+             "ok", "code", "summary", "text", "error")
+    return " ".join(f"{record[name]}" for name in names if record.get(name) not in (None, ""))
+
+
+def effects(records):
+    return [what(record) for record in records if record["type"] == "effect.begin"]
+
+
+def happened(case, begin):
+    """Has anybody seen this change? None when its marks do not tell."""
+    text, counted = json.dumps(begin), case.tally()
+    switch = re.search(r"/switch/[^/\"]+/(\w+)", text)
+    if switch:
+        turned = "on" if re.search(r'on\W{1,4}true', text) else "off"
+        return f"{switch.group(1)}_{turned}" in counted["requests"]
+    seen = {mark for marks in counted.values() if isinstance(marks, dict) for mark in marks}
+    wanted = set(re.findall(r"\bm_\w+", text))
+    if f"matrix:{case.tag}:pair" in text:
+        wanted = {"m_pair_key"}
+    return bool(wanted & seen) if wanted else None
+
+
+def answer(case, gate, before, result):
+    """GATE=happened or GATE=not, for a gate that opsrun names because it cannot know."""
+    step = gate.removesuffix(".outcome")
+    asked = [begin for begin in before if begin["step"] == step]
+    assert asked, f"asked about '{gate}', of which nothing was in doubt"
+    truths = {happened(case, begin) for begin in asked}
+    assert len(truths) == 1 and None not in truths, f"'{gate}' is one gate for {[what(begin) for begin in asked]}: {truths}"
+    for begin in asked:
+        assert not begin["kind"].startswith(SETTLED_BY_THEMSELVES), f"asked about {what(begin)}"
+        result["asked"].append(what(begin))
+    return f"{gate}={'happened' if truths.pop() else 'not'}"
+
+
+def note_place(case, result):
+    """Where the kill struck: which effects are in doubt, and whether they were seen; else the last record."""
+    records = case.journal()
+    for begin in doubts(records):
+        seen = None if begin["kind"].startswith(("sql.", "files.")) else happened(case, begin)
+        result["doubts"].append((what(begin), seen))
+    changes = [record for record in records if record["type"] in ("effect.begin", "effect.end") and is_change(record)]
+    last = changes[-1] if changes else None
+    if last and last["type"] == "effect.end":
+        result["recorded"] = what(last)
+    result["place"] = records[-1]["type"] if records else "before the run"
+
+
+def compare(case, result, expected):
+    """Nothing more, nothing less than in a run that was left alone."""
+    counted = case.tally()
+    if not any(record["type"] == "run.start" for record in case.journal()):
+        expected = {where: [] if isinstance(value, list) else {} for where, value in expected.items()}
+        counted.pop("room")
+        expected.pop("room")
+    else:
+        expected = dict(expected)
+    if case.book != "switches":       # whose requests come one after another
+        expected.pop("order")
+        counted.pop("order")
+    for where in sorted({*expected, *counted}):
+        was, is_now = expected.get(where, {}), counted.get(where, {})
+        if was != is_now and not result["wrong"]:
+            result["wrong"] = f"{where}: expected {was}, counted {is_now}"
+            if isinstance(was, dict):
+                odd = {mark: (was.get(mark), is_now.get(mark)) for mark in {*was, *is_now} if was.get(mark) != is_now.get(mark)}
+                result["wrong"] = f"{where}: mark: (expected, counted) {odd}"
