@@ -104,7 +104,7 @@ function report_end.show(e)
     item("changed", "nothing")
   end
   for i, text in ipairs(e.told) do
-    item(i == 1 and "told" or "", text)
+    item(i == 1 and "told" or "", (text:gsub("^tell ", ""))) -- "told" has said it
   end
   for i, text in ipairs(e.left) do
     item(i == 1 and "not undone" or "", text, "yellow")

@@ -189,7 +189,8 @@ handlers["effect"] = function(e)
   open_step(e)
   if e.ok then
     local verb = e.effect.class == "change" and "changed  " or e.effect.class == "tell" and "told  " or "read  "
-    hanging(indent .. verb, e.effect.summary, verb == "read  " and "dim" or nil)
+    local what = verb == "told  " and e.effect.summary:gsub("^tell ", "") or e.effect.summary -- told tells it already
+    hanging(indent .. verb, what, verb == "read  " and "dim" or nil)
     local printed = type(e.result) == "table" and rawget(e.result, "stdout")
     if verbose > 0 and type(printed) == "string" then
       output_lines(e.result)

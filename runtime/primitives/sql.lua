@@ -226,7 +226,8 @@ return function(services)
     return variables_of(request.entry)
   end
 
-  function adapter.perform(verb, request, token)
+  function adapter.perform(verb, request, token, effect)
+    request.effect = effect -- to say in it how far a long one is
     return perform[verb](request, token)
   end
 

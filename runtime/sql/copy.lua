@@ -151,6 +151,7 @@ local function pieces(request, first)
       size = size + #parts[#parts]
       row = request.next_row()
     end
+    request.rows_sent = at.row
     return size > 0 and table.concat(parts) or nil
   end
 end
@@ -165,8 +166,9 @@ local function feed(session, request, first, deadline)
   elseif at_end then
     return nil, { message = "the server wants no data", code = "copy", outcome = "failed" }
   end
-  local next_piece = pieces(request, first)
+  local next_piece, pieces_sent = pieces(request, first), 0
   while true do
+    pieces_sent = pieces_sent + 1
     local ok, piece = pcall(next_piece)
     if not ok then
       session.conn:copy_end("the rows ended in an error", GRACE)
@@ -177,6 +179,9 @@ local function feed(session, request, first, deadline)
     local sent, err = session.conn:copy(piece, deadline)
     if not sent then
       return nil, err
+    elseif request.effect then
+      request.effect.progress = request.rows_sent and ("%d rows sent"):format(request.rows_sent)
+        or ("%d of %d bytes sent"):format(math.min(pieces_sent * CHUNK, #request.data), #request.data)
     end
   end
   results, at_end = session.conn:copy_end(nil, deadline)

@@ -9,7 +9,7 @@
  *   width() -> columns                   height() -> lines
  *   set_colour("auto" | "always" | "never")     nil: auto
  *   colour("out" | "err") -> boolean
- *   status(text | nil [, elapsed])       the status line; only on a terminal. `elapsed` is never cut
+ *   status(text | nil [, elapsed])       the status line, on a terminal; `elapsed` is never cut
  *   entered(seconds) -> true | nil, err  suspends until Enter is pressed while no question is open;
  *                                        err.code "timeout" when it was not
  *   display_width(text) -> columns       as shown: CJK and emoji 2, combining marks 0, hidden

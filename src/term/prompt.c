@@ -125,7 +125,8 @@ static void take_line(struct prompt *p) {
   while (p->len > 0 && (p->text[p->len - 1] == '\n' || p->text[p->len - 1] == '\r')) p->len--;
   p->text[p->len] = '\0';
   bool plain = strlen(p->text) == p->len, good = true;
-  if (p->kind == PROMPT_YES_NO) good = plain && !is_pasted() && (parse_yes_no(p, p->text) || is_word(p, p->text));
+  if (p->kind == PROMPT_YES_NO)
+    good = plain && !is_pasted() && (parse_yes_no(p, p->text) || is_word(p, p->text));
   if (p->kind == PROMPT_CHOICE) good = plain && !is_pasted() && parse_choice(p, p->text);
   if (!good) {
     p->len = 0;

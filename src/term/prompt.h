@@ -23,8 +23,8 @@ enum prompt_kind {
 struct op *prompt_start(enum prompt_kind kind, const char *question, size_t question_len,
                         unsigned count, uint64_t timeout_ms);
 
-/* Words, apart by spaces and at most 63 bytes, that are no answer and end the question all the same,
-   such as "? d note". Of a question of yes or no that was just started. */
+/* Words, apart by spaces and at most 63 bytes, that are no answer and end the question all the
+   same, such as "? d note". Of a question of yes or no that was just started. */
 void prompt_allow(struct op *op, const char *words);
 
 /* Of a finished one: the allowed word that ended it, or NULL. */

@@ -60,7 +60,7 @@ void term_note_newline(bool at_start);
    multiple of 8. */
 int term_display_width(const char *text, size_t len);
 
-/* How many bytes of a text that has passed the filter fit into so many columns, whole characters. */
+/* How many bytes of a filtered text fit into so many columns: whole characters. */
 size_t term_fit(const char *text, size_t len, int columns);
 
 #endif

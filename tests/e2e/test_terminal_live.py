@@ -68,6 +68,13 @@ class Underway(FaultTest):
         done = self.play('shell.run("seq 100 140")').finish()
         self.expect(done, code=0, absent=[r"\n[^\n]* 120\b"])
 
+    def test_a_long_copy_says_how_far_it_is(self):
+        self.table("copied")
+        terminal = self.play('local n = 0 sql("primary"):copy_in("copied", function() n = n + 1'
+                             ' return n <= 1500000 and { n = n } or nil end)')
+        terminal.wait_for(r"1/1 Try it › \d+ rows sent, copy rows into copied on primary")
+        self.expect(terminal.finish(), code=0)
+
     def test_enter_says_what_it_waits_for_since_when_and_what_ends_it(self):
         terminal = self.play('shell.run(mark "there") wait_until("the queue is empty", { within = "30s", every = "200ms" },'
                              ' function() return files.stat(ROOM .. "/go") ~= nil end)'.replace("ROOM", f'"{self.room}"'))
