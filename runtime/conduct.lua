@@ -1,4 +1,5 @@
 --- Conducts a run from its first step to its last record: steps, ways back, who is told, how it ended.
+local clock = require "runtime.author.clock"
 local context = require "runtime.context"
 local engine = require "runtime.engine"
 local errors = require "runtime.errors"
@@ -145,6 +146,7 @@ function conduct.play(services, run, declared, seconds_left)
     failure = run.stop
   end
   run.failure = failure
+  clock.stop_all(run)
   if deadline then
     host.task.cancel(deadline)
   end

@@ -158,6 +158,12 @@ on["gate"] = function(self, r)
   self.gates[r.gate] = r
 end
 
+--- Adds what a type of records comes to: for rooms whose records nobody else reads.
+---@param fn fun(self: table, record: table)
+function recording.fold(type, fn)
+  on[type] = fn
+end
+
 --- Folds records, in order.
 ---@param records table[]
 ---@return table recording

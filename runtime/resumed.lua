@@ -94,7 +94,6 @@ function resumed.fill(run, entry, record)
   if entry.error then
     record.failure = replay.failure(entry.error)
   end
-  count_inner(run, entry)
   fold(run, entry)
 end
 
@@ -132,16 +131,13 @@ end
 ---@param call fun(ctx: table): boolean, any runs the step's function in ctx
 function resumed.rebuild(run, entry, parent, record, call)
   local open = recording.open_ways(entry)
-  if #open == 0 then
+  if #open == 0 and not entry.clocks then
     return
   end
   local ctx = setmetatable({}, { __index = parent })
   ctx.step, ctx.attempt, ctx.branch, ctx.ordinal, ctx.parent = record, entry.attempt, parent.branch, 0, parent
   ctx.silent, ctx.anew, ctx.buffer = true, false, {}
-  ctx.replay = parent.replay or run.recording:scope(entry, entry.ended or math.huge)
-  if run.ways_only then
-    ctx.replay.offline = true
-  end
+  ctx.replay = setmetatable({ offline = true }, { __index = run.recording:scope(entry, entry.ended or math.huge) })
   local ok, err = call(ctx)
   local met = {}
   for _, way in ipairs(run.stack) do

@@ -159,6 +159,19 @@ function choose(text, list, opts) end
 ---@param fn? function
 function hold(duration, opts, fn) end
 
+---@class opsrun.clock.options
+---@field every opsrun.Duration? how often, first after so long
+---@field at any? a moment or a list of them: "30m" from now, "14:00", "2026-11-21 14:00", a time
+---@field from any? the first moment of `every`
+---@field to any? `every` ends before this moment
+
+--- a timer beside the steps until the run ends: fn is called with {number, since, at}. It asks nobody
+---@param text string
+---@param opts opsrun.clock.options
+---@param fn function
+---@return {stop: fun()}
+function clock(text, opts, fn) end
+
 --- calls fn for consecutive slices of at most n items, one after another
 ---@param list table
 ---@param n integer

@@ -3,6 +3,7 @@
 local author_report = require "runtime.author.report"
 local call = require "runtime.call"
 local choose = require "runtime.author.choose"
+local clock = require "runtime.author.clock"
 local engine = require "runtime.engine"
 local faces = require "runtime.faces"
 local flow = require "runtime.author.flow"
@@ -28,6 +29,7 @@ return function(host)
   add(hosts.build(host))
   add(pause.build(host))
   add(choose.build(host))
+  add(clock.build(host))
   add(call.build { host = host })
   return globals, declared
 end

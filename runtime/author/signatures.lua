@@ -196,6 +196,21 @@ return {
     errors = 'not so: effect error, code "not held", can be caught by try',
   },
   {
+    name = "clock",
+    room = "course",
+    form = "clock(text, opts, fn(tick)) -> handle with .stop()",
+    params = { { "text", "string" }, { "opts", "table" }, { "fn", "function" } },
+    returns = "{stop: fun()}",
+    help = "a timer beside the steps until the run ends: fn is called with {number, since, at}. It asks nobody",
+    options = {
+      { "every", duration, "how often, first after so long" },
+      { "at", "any", 'a moment or a list of them: "30m" from now, "14:00", "2026-11-21 14:00", a time' },
+      { "from", "any", "the first moment of `every`" },
+      { "to", "any", "`every` ends before this moment" },
+    },
+    errors = "misuse fails the step (1): no moment, an unknown option, a clock inside a clock",
+  },
+  {
     name = "batches",
     room = "course",
     form = "batches(list, n, fn(slice, number)) -> results",

@@ -91,6 +91,18 @@ local lines = {
   ["undo.done"] = function(r)
     return r.ok and "bold" or "red", ("  undo    %s%s"):format(r.text, r.ok and "" or (": " .. tostring(r.error)))
   end,
+  ["clock.start"] = function(r)
+    return "dim", ("  clock   %s: %s"):format(r.text, r.words)
+  end,
+  ["clock.strike"] = function(r)
+    return "dim", ("  clock   %s, number %d"):format(r.text, r.number)
+  end,
+  ["clock.failed"] = function(r)
+    return "yellow", ("  clock   number %d failed: %s"):format(r.number, r.error.message)
+  end,
+  ["clock.end"] = function(r)
+    return "dim", "  clock   ends: " .. r.reason
+  end,
   ["run.end"] = function(r)
     return "bold",
       ("%s, exit %d, %d change%s, %s%s"):format(

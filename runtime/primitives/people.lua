@@ -155,6 +155,9 @@ return function(services)
 
   --- The name of a protected environment is typed once, before its first change.
   function adapter.confirm_environment(_, effect)
+    if context.current().beside then
+      refuse("environment", "is not opened by a clock: it asks nobody", "a change of the steps before it opens it")
+    end
     local answer = confirm {
       id = "environment",
       text = ("This changes the protected environment '%s': %s"):format(run.environment.name, effect.summary),
@@ -284,6 +287,10 @@ return function(services)
   end
 
   function adapter.describe(verb, args)
+    local beside = context.current().beside
+    if beside then
+      error(errors.wrap(("%s: inside %s nobody is asked"):format(verb, beside)), 0)
+    end
     local text, opts = text_of(verb, args)
     local request = {
       text = text,
