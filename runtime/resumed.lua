@@ -94,6 +94,7 @@ function resumed.fill(run, entry, record)
   if entry.error then
     record.failure = replay.failure(entry.error)
   end
+  count_inner(run, entry)
   fold(run, entry)
 end
 
@@ -137,7 +138,10 @@ function resumed.rebuild(run, entry, parent, record, call)
   local ctx = setmetatable({}, { __index = parent })
   ctx.step, ctx.attempt, ctx.branch, ctx.ordinal, ctx.parent = record, entry.attempt, parent.branch, 0, parent
   ctx.silent, ctx.anew, ctx.buffer = true, false, {}
-  ctx.replay = setmetatable({ offline = true }, { __index = run.recording:scope(entry, entry.ended or math.huge) })
+  ctx.replay = parent.replay or run.recording:scope(entry, entry.ended or math.huge)
+  if run.ways_only then
+    ctx.replay.offline = true
+  end
   local ok, err = call(ctx)
   local met = {}
   for _, way in ipairs(run.stack) do
