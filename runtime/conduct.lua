@@ -104,6 +104,9 @@ end
 
 --- Writes the end of the run; a journal that cannot be written changes the code.
 local function end_run(run, failure, code, seconds)
+  if run.keep_series then
+    run.keep_series()
+  end
   local event = outcome.event(run, failure, code, seconds)
   local ok, err = pcall(journal.write, run, {
     type = "run.end",

@@ -4,29 +4,30 @@ local errors = require "runtime.errors"
 local ordered = require "runtime.ordered"
 local frozen = {}
 
-local function text_of(book)
-  return { name = book.name, path = book.path, text = book.text }
+local function text_of(host, book)
+  return { name = book.name, path = host.files and host.files.realpath(book.path) or book.path, text = book.text }
 end
 
-local function add_called(copy, called)
+local function add_called(host, copy, called)
   for name, entry in pairs(called) do
     if not entry.missing then
-      copy.calls[name] = text_of(entry.book)
+      copy.calls[name] = text_of(host, entry.book)
       for module, text in pairs(entry.book.modules) do
         copy.modules[module] = text
       end
-      add_called(copy, entry.called)
+      add_called(host, copy, entry.called)
     end
   end
 end
 
 --- What a run needs to be played again, as plain data.
+---@param host table
 ---@param book table what loader.load returned
 ---@param called table<string, table> what call.load returned
 ---@param environment table
-function frozen.copy(book, called, environment)
+function frozen.copy(host, book, called, environment)
   local copy = {
-    playbook = text_of(book),
+    playbook = text_of(host, book),
     calls = {},
     modules = {},
     environment = environment.plain and environment.plain() or {},
@@ -34,7 +35,7 @@ function frozen.copy(book, called, environment)
   for module, text in pairs(book.modules or {}) do
     copy.modules[module] = text
   end
-  add_called(copy, called)
+  add_called(host, copy, called)
   return copy
 end
 

@@ -49,6 +49,22 @@ local function alters(effect)
   return effect.class == "change" or effect.class == "tell"
 end
 
+--- A rule that --override sets aside is set aside aloud: in the journal, in the report, at the end.
+local function set_aside(run, current, override)
+  journal.write(run, {
+    type = "override",
+    step = current.step.id,
+    rule = override.rule,
+    because = override.because,
+    by = run.operator,
+    summary = override.effect,
+    refusal = override.refusal,
+  }, not run.dry)
+  local text = ("rule %s was set aside by %s, because: %s"):format(override.rule, run.operator, override.because)
+  run.open[#run.open + 1] = ("%s (%s)"):format(text, override.refusal)
+  report.emit { event = "override", step = current.step.shown, text = text, refusal = override.refusal }
+end
+
 --- 4. plan: in a dry run a change is shown, not made.
 local function show_plan(run, current, row, effect)
   local adapter = services.adapters[row.module]
@@ -213,7 +229,8 @@ local function settle(run, current, row, effect, known)
   return true, adapter.revive and adapter.revive(row.verb, answer.value) or answer.value
 end
 
---- 2. replay: what the journal holds. Returns true and the result, or nothing; raises a recorded failure.
+--- 2. replay: what the journal holds. Returns true, the result, and whether the effect is one of the run's own that
+--- is made again; or nothing; raises a recorded failure.
 local function replayed(run, current, row, effect)
   local adapter = services.adapters[row.module]
   local known = replay.find(effect.key, effect, adapter, row.verb)
@@ -228,10 +245,8 @@ local function replayed(run, current, row, effect)
   policy.count(run, effect)
   if run.offline then
     report.emit { event = "effect", step = current.step.shown, effect = effect, ok = true, result = known.value }
-  elseif known.again then
-    adapter.perform(row.verb, effect.request, nil, effect)
   end
-  return true, known.value
+  return true, known.value, known.again and not run.offline
 end
 
 --- Takes one effect through the gate. Returns what the primitive returned; raises an error value.
@@ -257,7 +272,10 @@ function gate.call(kind, args, where)
   end
   local key = context.key(current)
   effect.key = key
-  local known, value = replayed(run, current, row, effect) -- 2
+  local known, value, again = replayed(run, current, row, effect) -- 2
+  if again then
+    perform(current, row, effect)
+  end
   if known then
     return value
   end
@@ -265,6 +283,9 @@ function gate.call(kind, args, where)
   if not ok then
     journal.refused(run, effect, answer)
     error(add_where(errors.wrap(answer), effect), 0)
+  end
+  for _, override in ipairs(answer) do
+    set_aside(run, current, override)
   end
   if run.dry and alters(effect) then -- 4
     ok, answer = pcall(show_plan, run, current, row, effect)

@@ -191,14 +191,14 @@ end
 --- The event that ends the report.
 function outcome.event(run, failure, code, seconds)
   local state = outcome.state(run, code)
-  local changed, told_people = {}, {}
+  local changed, told_people, before = {}, {}, {}
   if run.dry then
     for _, entry in ipairs(run.planned_list) do
       changed[#changed + 1] = entry
     end
   else
     for _, change in ipairs(run.changed) do
-      local list = change.class == "tell" and told_people or changed
+      local list = change.before and before or change.class == "tell" and told_people or changed
       list[#list + 1] = (change.outcome == "done" and "" or ("(" .. change.outcome .. ") ")) .. change.summary
     end
   end
@@ -222,6 +222,7 @@ function outcome.event(run, failure, code, seconds)
     step = run.failed_step and run.failed_step.id,
     step_name = run.failed_step and run.failed_step.shown.name,
     changed = changed,
+    before = #before > 0 and before or nil,
     told = told_people,
     checks = check_lines(run),
     worst = step.worst(run),

@@ -44,15 +44,16 @@ return function(with)
       digest = request.digest,
     }, true)
     error(errors.suspended {
-      message = ("waits for gate '%s': %s"):format(request.id, request.text),
+      message = ("gate '%s' has no answer yet: %s"):format(request.id, request.text),
       hint = ("opsrun answer %s %s=%s, then opsrun resume %s"):format(run.id, request.id, text_of.shell_word(value), run.id),
       gate = request.id,
     }, 0)
   end
 
-  --- The gate of a change in doubt.
+  --- The gate of a change in doubt: of branches side by side each has its own.
   function later.outcome_gate(effect)
-    return ("%s.outcome"):format(effect.key.step)
+    local branch = effect.key.branch
+    return ("%s.outcome%s"):format(effect.key.step, branch ~= "" and ("." .. branch) or "")
   end
 
   --- A person says whether a change in doubt happened; nil when nobody can be asked.

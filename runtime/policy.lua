@@ -67,11 +67,8 @@ end
 --- Parameter types whose values count as used, where the header declares the parameter.
 local counted = { files = "path", http = "url" }
 
---- What a section of the header's `uses` allows in this run: its items, parameters put in, and the
---- values of parameters that count as used.
----@param run {header: table, params: table}
----@return string[]
-function policy.allowed(run, section)
+--- What a section of the header's `uses` allows, without what was set aside.
+local function listed(run, section)
   local allowed = {}
   for _, item in ipairs((run.header.uses or {})[section] or {}) do
     allowed[#allowed + 1] = expand(item, run.params)
@@ -89,12 +86,23 @@ function policy.allowed(run, section)
   return allowed
 end
 
+--- What a section of the header's `uses` allows in this run: its items, parameters put in, and the
+--- values of parameters that count as used.
+---@param run {header: table, params: table}
+---@return string[]
+function policy.allowed(run, section)
+  if section == "files" and (run.overrides_met or {})["uses.files"] then
+    return { "/" } -- set aside, aloud, by the effect that is made now
+  end
+  return listed(run, section)
+end
+
 --- Raises `refused` unless all that the effect wants is allowed.
 ---@param effect table described effect; `effect.uses` = {section, wanted} when it needs an entry; of
 --- files a list of paths
 local function check_uses(run, effect)
   local section, wanted = effect.uses[1], effect.uses[2]
-  local allowed = policy.allowed(run, section)
+  local allowed = listed(run, section)
   local function is_allowed(one)
     for _, item in ipairs(allowed) do
       if matches[section](one, item) then
@@ -106,7 +114,9 @@ local function check_uses(run, effect)
     if not is_allowed(one) then
       error(errors.refused {
         message = ("'%s' is not in the playbook's uses.%s"):format(describe_wanted(one), section),
-        hint = ('to allow it, the header says: uses = { %s = { "%s" } }'):format(section, suggest_item(section, one)),
+        hint = ('to allow it, the header says: uses = { %s = { "%s" } }; or, this once: --override uses.%s --because TEXT'):format(
+          section, suggest_item(section, one), section),
+        rule = "uses." .. section,
       }, 0)
     end
   end
@@ -139,7 +149,10 @@ local function reserve(run, effect)
     if limit and sum > limit then
       error(errors.refused {
         message = ("over budget: %s would be %g of at most %g %s"):format(effect.summary, sum, limit, name),
-        hint = ("the header's limits.%s is the most one run may touch"):format(name),
+        hint = ("the header's limits.%s is the most one run may touch; --override limits.%s --because TEXT goes beyond"):format(
+          name, name),
+        rule = "limits." .. name,
+        beyond = effect.costs,
       }, 0)
     end
   end
@@ -165,18 +178,40 @@ function policy.tells(run)
   return names, missing
 end
 
---- Raises `refused` or returns. Costs are reserved here, before anything is sent.
-function policy.check(run, effect)
-  local tells = effect.uses and effect.uses[1] == "notify" and policy.tells(run) or {}
-  if effect.uses and not tells[effect.uses[2]] then
-    check_uses(run, effect)
+--- A rule that the operator set aside for this run with --override: returns what is to be written down, else raises.
+local function overridden(run, effect, refusal)
+  if not (refusal.rule and run.overrides and run.overrides[refusal.rule]) then
+    error(refusal, 0)
   end
-  if effect.costs then
-    reserve(run, effect)
-    if run.caller then -- a called playbook spends of its caller's budget as well
-      reserve(run.caller, effect)
+  run.overrides_met[refusal.rule] = true
+  return { rule = refusal.rule, because = run.options.because, effect = effect.summary, refusal = refusal.message }
+end
+
+--- Raises `refused` or returns. Costs are reserved here, before anything is sent.
+---@return table[] set_aside {rule, because, effect, refusal} of each rule that was set aside
+function policy.check(run, effect)
+  local set_aside = {}
+  local function pass(check, of)
+    local ok, err = pcall(check, of, effect)
+    if not ok then
+      err = errors.wrap(err)
+      set_aside[#set_aside + 1] = overridden(run, effect, err)
+      if err.beyond then
+        spend(of, effect.costs)
+      end
     end
   end
+  local tells = effect.uses and effect.uses[1] == "notify" and policy.tells(run) or {}
+  if effect.uses and not tells[effect.uses[2]] then
+    pass(check_uses, run)
+  end
+  if effect.costs then
+    pass(reserve, run)
+    if run.caller then -- a called playbook spends of its caller's budget as well
+      pass(reserve, run.caller)
+    end
+  end
+  return set_aside
 end
 
 return policy

@@ -32,7 +32,8 @@ on["run.resume"] = function(self, r)
   self.samples_from = #self.checks + 1
 end
 
-on["unwind"] = function(self)
+on["unwind"] = function(self, r)
+  self.ended_well = not r.failed and not r.undo
   self.unwinding = true -- from here on ways back are taken at the run's end, not inside a step
 end
 
@@ -85,6 +86,9 @@ end
 
 on["effect.end"] = function(self, r)
   local key = key_of(r)
+  if r.class == "ask" then
+    self.asked[r.target] = true
+  end
   local effect = self.effects[key]
   if is_change(r) and effect and not (effect.finish and effect.finish.outcome ~= "unknown") then
     effect.finish = r
@@ -142,7 +146,8 @@ end
 
 on["settled"] = function(self)
   for _, way in pairs(self.stack) do
-    way.done = way.done or way.kind == "undo"
+    way.settled = way.settled or way.kind == "undo"
+    way.done = way.done or way.settled
   end
 end
 
@@ -170,7 +175,7 @@ end
 function recording.read(records)
   local self = setmetatable({
     steps = {}, order = {}, effects = {}, caught = {}, checks = {}, stack = {}, stack_top = 0, pushes = {},
-    resumed = {}, waiting = {}, answers = {}, gates = {}, samples_from = 1, count = #records,
+    resumed = {}, asked = {}, waiting = {}, answers = {}, gates = {}, samples_from = 1, count = #records,
   }, recording)
   for _, record in ipairs(records) do
     local fold = on[record.type]

@@ -159,7 +159,7 @@ function replay.find(key, effect, adapter, verb)
   if adapter.revive and value ~= nil then
     value = adapter.revive(verb, value)
   end
-  return { value = value, again = effect.class == "record" or nil }
+  return { value = value, again = not offline and effect.class == "record" or nil }
 end
 
 return replay

@@ -72,8 +72,12 @@ local function fold(run, entry)
       policy.count(run, effect.begin or {})
     end
   end
-  for _, check in ipairs(run.recording.checks) do
+  for i, check in ipairs(run.recording.checks) do
     if inside[(check.path or "") .. "\0" .. check.step] then
+      if i >= run.recording.samples_from and type(check.value) == "number" and not check.undetermined then
+        run.samples = run.samples or {}
+        table.insert(run.samples, { name = check.name, t = check.at, value = check.value })
+      end
       if not run.checks[check.name] then
         run.check_order[#run.check_order + 1] = check.name
       end
@@ -94,7 +98,6 @@ function resumed.fill(run, entry, record)
   if entry.error then
     record.failure = replay.failure(entry.error)
   end
-  count_inner(run, entry)
   fold(run, entry)
 end
 
@@ -127,19 +130,15 @@ function resumed.way_scope(run, entry)
   return known and at.step and known:way_scope(entry, at.path, at.step.id) or false
 end
 
---- Goes through a finished step again, from the journal alone, so that its ways back are there: nothing is sent,
---- written or shown. A step that cannot be gone through leaves stand-ins that say so.
----@param call fun(ctx: table): boolean, any runs the step's function in ctx
-function resumed.rebuild(run, entry, parent, record, call)
-  local open = recording.open_ways(entry)
-  if #open == 0 and not entry.clocks then
-    return
-  end
+--- Goes through a finished step again, from the journal alone: a scope that is offline lets nothing be sent.
+local function go_through(run, entry, parent, record, call, open)
   local ctx = setmetatable({}, { __index = parent })
   ctx.step, ctx.attempt, ctx.branch, ctx.ordinal, ctx.parent = record, entry.attempt, parent.branch, 0, parent
   ctx.silent, ctx.anew, ctx.buffer = true, false, {}
-  ctx.replay = parent.replay or run.recording:scope(entry, entry.ended or math.huge)
-  if run.ways_only then
+  if parent.replay and parent.replay.offline then
+    ctx.replay = parent.replay
+  else
+    ctx.replay = run.recording:scope(entry, entry.ended or math.huge)
     ctx.replay.offline = true
   end
   local ok, err = call(ctx)
@@ -152,6 +151,23 @@ function resumed.rebuild(run, entry, parent, record, call)
       resumed.stand_in(run, way, ctx, not ok and errors.wrap(err).message or "the step did not come to it again")
     end
   end
+end
+
+--- Goes through a finished step again, from the journal alone, so that its ways back and clocks are there: nothing
+--- is sent, written or shown. A step that cannot be gone through leaves stand-ins that say so.
+---@param call fun(ctx: table): boolean, any runs the step's function in ctx
+function resumed.rebuild(run, entry, parent, record, call)
+  local open, inner = recording.open_ways(entry), {}
+  for base, count in pairs(run.inner_ids) do
+    inner[base] = count
+  end
+  if #open > 0 or entry.clocks then
+    go_through(run, entry, parent, record, call, open)
+  end
+  for base in pairs(run.inner_ids) do
+    run.inner_ids[base] = inner[base] -- counted by what follows, whether or not it was gone through
+  end
+  count_inner(run, entry)
 end
 
 --- A way back whose function could not be had again: it says so when its turn comes.

@@ -73,21 +73,25 @@ local function copy_of(services, id, rec, store)
   return copy
 end
 
---- The playbook as it is on disk now, or nil.
-local function current_text(live, name)
-  local ok, path = pcall(live.find, name)
-  local read, text = false, nil
-  if ok then
-    read, text = pcall(live.read, path, name)
+--- The playbook as it is on disk now: where it was then, else where its name is found; or nil.
+local function current_text(live, was)
+  local there, text = pcall(live.read, was.path, was.name)
+  if there then
+    return text
   end
-  return read and text or nil
+  local found, path = pcall(live.find, was.name)
+  if not found then
+    return nil
+  end
+  local read, other = pcall(live.read, path, was.name)
+  return read and other or nil
 end
 
 --- What was changed since the run began, in words.
 local function changes_of(self, live)
   local lines = {}
   local function compare(text)
-    local now = current_text(live, text.name)
+    local now = current_text(live, text)
     local difference = now and frozen.first_difference(text.text, now)
     if difference then
       lines[#lines + 1] = ("%s %s"):format(text.name, difference)
@@ -155,7 +159,8 @@ function resuming.open(services, id, doing)
   self.environment = environments.load(self.services, rec.start.environment)
   local globals
   globals, self.declared = author_globals(services.host)
-  self.book = loader.load(self.services, rec.start.playbook, { globals = globals })
+  local which = edited and self.copy and self.copy.playbook.path or rec.start.playbook
+  self.book = loader.load(self.services, which, { globals = globals })
   step_options.verify(self.declared.nodes, self.book.header)
   self.called = call.load(self.services, self.book, author_globals)
   self.values = params.resolve(self.services, self.book, self.environment, flags.params or {})

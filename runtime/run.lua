@@ -39,6 +39,25 @@ local function as_set(list)
   return set
 end
 
+--- --override RULE … as a set. Raises a usage error when nobody said why.
+local function overrides_of(flags)
+  if flags.override and (flags.because or ""):match "^%s*$" then
+    error(errors.usage {
+      message = "--override: --because is missing: why is the rule set aside?",
+      hint = "for example --override limits.sessions --because 'all of them are stuck, ticket 4711'",
+    }, 0)
+  end
+  for _, rule in ipairs(flags.override or {}) do
+    if not rule:find "^uses%.%a+$" and not rule:find "^limits%.[%w_]+$" then
+      error(errors.usage {
+        message = ("--override '%s': no such rule"):format(rule),
+        hint = "rules are uses.SECTION and limits.NAME, as a refusal names them",
+      }, 0)
+    end
+  end
+  return as_set(flags.override)
+end
+
 --- The command that plays the same thing live.
 local function command_line(playbook, environment, flags)
   local words = { "opsrun", "play", playbook, "-e", environment.name }
@@ -77,6 +96,8 @@ function run_of.new(services, book, environment, values)
     answers = parse_answers(flags.answers),
     answers_met = {},
     skip_ids = as_set(flags.skip),
+    overrides = overrides_of(flags),
+    overrides_met = {},
     operator = host.system.user(),
     changes = 0,
     changed = {},
@@ -129,8 +150,8 @@ end
 ---@param declared table the steps
 function run_of.open(services, run, declared)
   run.known_gate = function(id)
-    local base = id:gsub("%.outcome$", ""):gsub("%.%d+$", "")
-    return declared.by_id[base] ~= nil or declared.by_id[id] ~= nil or id == "environment" or id == "stale"
+    local base = id:gsub("%.outcome.*$", ""):gsub("%.%d+$", "")
+    return run.recording and run.recording.asked[id] or declared.by_id[base] ~= nil or declared.by_id[id] ~= nil or id == "environment" or id == "stale"
   end
   step.open(services.host)
   replay.open(services.host.task)

@@ -36,7 +36,8 @@ local function push(current, kind, text, fn, where)
   local entry = { kind = kind, text = text, fn = fn, context = current }
   local before = resumed.way(current, slot)
   if before then
-    entry.number, entry.done = before.number, before.done
+    -- one that was taken inside its step is taken there again, from the journal
+    entry.number, entry.done = before.number, before.settled or before.done and before.at_end
   else
     run.stack_top[1] = run.stack_top[1] + 1
     entry.number = run.stack_top[1]
@@ -69,7 +70,9 @@ end
 local function run_entry(run, entry)
   local ctx = context.branch(entry.context, "u" .. entry.number)
   ctx.undo, ctx.cancelled, ctx.attempt = true, false, entry.context.attempt
-  ctx.silent, ctx.replay = false, resumed.way_scope(run, entry)
+  if run.unwinding then -- inside a step it is a part of what the step does
+    ctx.silent, ctx.replay = false, resumed.way_scope(run, entry)
+  end
   local ok, err = tasks.join(ctx, tasks.spawn(ctx, entry.fn, how_it_ended(run)))
   entry.done = true
   local planned = not ok and errors.is(err, "planned")
@@ -110,7 +113,7 @@ function stack.unwind(run, with_undo, title)
   for i, entry in ipairs(list) do
     items[i] = entry.text
   end
-  journal.write(run, { type = "unwind", undo = with_undo })
+  journal.write(run, { type = "unwind", undo = with_undo, failed = run.failure ~= nil })
   report.emit { event = "undo", phase = "list", title = title, items = items }
   local all_ok = true
   for _, entry in ipairs(list) do

@@ -7,6 +7,7 @@ local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"
 local offline = require "runtime.offline"
 local plan = require "runtime.plan"
+local replay = require "runtime.replay"
 local report = require "runtime.report"
 local resumed = require "runtime.resumed"
 local seconds_of = require "runtime.seconds"
@@ -333,7 +334,9 @@ end
 ---@param parent opsrun.Context the run's or the enclosing step's context
 function step.run(run, node, parent)
   local entry = resumed.entry(run, node, parent)
-  if run.offline then
+  if not entry and not run.offline and parent.replay and parent.replay.offline then
+    replay.end_here(("step '%s'"):format(node.name)) -- nothing is played where only records are gone through
+  elseif run.offline then
     return play_offline(run, node, parent, entry)
   elseif entry and resumed.is_over(entry, parent) or run.ways_only then
     return take_over(run, node, parent, entry)

@@ -204,7 +204,7 @@ function pause_until(time) end
 ---@param fn function
 function undo(text, fn) end
 
---- fn runs at the end of the run, whatever happened
+--- fn({failed, message, worst}) runs at the end of the run, whatever happened
 ---@param text string
 ---@param fn function
 function always(text, fn) end

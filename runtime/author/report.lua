@@ -99,6 +99,7 @@ function author.build(host)
     end
     journal.write(run, {
       type = "check",
+      at = math.floor(host.clock.wall()),
       path = current.path,
       step = current.step.id,
       name = name,

@@ -260,7 +260,7 @@ return {
     room = "back",
     form = "always(text, fn)",
     params = { { "text", "string" }, { "fn", "function" } },
-    help = "fn runs at the end of the run, whatever happened",
+    help = "fn({failed, message, worst}) runs at the end of the run, whatever happened",
   },
   {
     name = "settle",

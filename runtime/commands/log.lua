@@ -91,6 +91,33 @@ local lines = {
   ["undo.done"] = function(r)
     return r.ok and "bold" or "red", ("  undo    %s%s"):format(r.text, r.ok and "" or (": " .. tostring(r.error)))
   end,
+  ["run.resume"] = function(r)
+    return "bold", ("%s by %s@%s"):format(r.undo and "taken back" or "resumed", r.operator, r.hostname)
+  end,
+  ["run.closed"] = function(r)
+    return "bold", ("closed by %s: %s"):format(r.operator, r.because)
+  end,
+  ["gate.wait"] = function(r)
+    return "yellow", ("  waits   gate %s: %s"):format(r.gate, r.text)
+  end,
+  ["answer"] = function(r)
+    return "bold", ("  answer  gate %s: %s by %s"):format(r.gate, r.value, r.by)
+  end,
+  ["time.wait"] = function(r)
+    return "yellow", "  waits   until " .. r["until"]
+  end,
+  ["override"] = function(r)
+    return "bold red", ("  rule %s set aside by %s, because: %s"):format(r.rule, r.by, r.because)
+  end,
+  ["waiting"] = function(r)
+    return "dim", "  " .. r.text
+  end,
+  ["asking"] = function(r)
+    return "dim", "  " .. r.text
+  end,
+  ["unwind"] = function(r)
+    return "dim", r.undo and "the ways back are taken" or "what is done at the end whatever happened"
+  end,
   ["clock.start"] = function(r)
     return "dim", ("  clock   %s: %s"):format(r.text, r.words)
   end,
@@ -102,6 +129,9 @@ local lines = {
   end,
   ["clock.end"] = function(r)
     return "dim", "  clock   ends: " .. r.reason
+  end,
+  ["caught"] = function(r)
+    return "dim", "  caught  " .. r.message
   end,
   ["run.end"] = function(r)
     return "bold",

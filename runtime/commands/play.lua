@@ -33,7 +33,7 @@ return function(services)
   run.id, run.store = journal.create(book.name)
   run_of.open(services, run, declared)
   if not run.dry then
-    run.frozen = journal.keep(run, frozen.copy(book, run.called, environment))
+    run.frozen = journal.keep(run, frozen.copy(host, book, run.called, environment))
   end
   journal.write(run, run_of.start_record(services, run, book), true)
   conduct.announce(services, run, book)

@@ -81,7 +81,8 @@ end
 
 --- What was taken back, or away, at the end of the run is missing now: whoever goes on has to know.
 local function refuse_taken_away(run, declared, flags)
-  if flags.accept or flags.from then
+  local rec = run.recording
+  if flags.accept or flags.from or rec.unwinding and rec.ended_well and not rec.finish then
     return
   end
   local node, way = taken_away(run, declared.nodes)
@@ -148,7 +149,7 @@ return function(services)
   local record = resume_record(services, run, opened)
   if edited then
     record.digest = opened.book.digest
-    record.frozen = journal.keep(run, frozen.copy(opened.book, opened.called, opened.environment))
+    record.frozen = journal.keep(run, frozen.copy(services.host, opened.book, opened.called, opened.environment))
   end
   journal.write(run, record, true)
   conduct.announce(opened.services, run, opened.book, { done_before(run, opened.declared) })

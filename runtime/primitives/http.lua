@@ -111,8 +111,8 @@ return function(services)
         method = request.method,
         url = request.send.url,
         headers = request.shown_headers,
-        credentials = credentials_shown(request.send),
         idempotency = request.idempotency,
+        credentials = credentials_shown(request.send),
         body = request.send.body and host.digest.sha256(request.send.body),
         bytes = request.send.body and #request.send.body,
         file = request.send.file,
@@ -157,8 +157,8 @@ return function(services)
   end
 
   --- The client's own validator has the last word before anything is opened.
-  function adapter.prepare(_, request)
   ---@return table? token {file, bytes, modified; header, key}: the file that is sent, the request's own key
+  function adapter.prepare(_, request)
     local ok, why = host.http.check(request.send)
     if not ok then
       error(errors.refused { message = ("%s is not sent: %s"):format(request.summary, why) }, 0)
@@ -304,10 +304,10 @@ return function(services)
     for _, header in ipairs(request.shown_headers) do
       lines[#lines + 1] = "  " .. header
     end
-    if request.send.body and request.send.body ~= "" then
     if request.idempotency then
       lines[#lines + 1] = ("  %s: a key of its own"):format(request.idempotency:lower())
     end
+    if request.send.body and request.send.body ~= "" then
       for _, line in ipairs(preview_body(request.send.body)) do
         lines[#lines + 1] = "  " .. line
       end

@@ -270,7 +270,6 @@ return function(services)
     return perform[verb](request)
   end
 
-  -- -- the journal and a dry run --------------------------------------------------------------------
   --- Did commands happen that were begun and never ended? Reads only, proved like any other.
   ---@param record table its effect.begin
   ---@return "done"|nil, string? why
@@ -295,6 +294,7 @@ return function(services)
     end)
   end
 
+  -- -- the journal and a dry run --------------------------------------------------------------------
 
   --- Counts what a reply holds; false when it cannot be kept as JSON.
   local function measure(value, sum)

@@ -38,7 +38,8 @@ end)
 t.test("the refusal names what was wanted and the header line that would allow it", function()
   local err = command { "docker", "restart", "api" }
   t.equal(err.message, "'docker restart api' is not in the playbook's uses.shell")
-  t.equal(err.hint, 'to allow it, the header says: uses = { shell = { "docker restart" } }')
+  t.equal(err.hint, 'to allow it, the header says: uses = { shell = { "docker restart" } }; '
+    .. "or, this once: --override uses.shell --because TEXT")
 end)
 
 t.test("a path passes below a prefix, not beside it and not out of it", function()
