@@ -618,8 +618,8 @@ MUTANTS = [
         "tests": ["lua/test-times"],
     },
     {
-        "name": "window-holds-its-end",
-        "promise": "a window is half-open",
+        "name": "within-holds-the-end",
+        "promise": "time.within: a window is half-open",
         "file": "runtime/time/pure.lua",
         "old": "time.epoch < window.to.epoch",
         "new": "time.epoch <= window.to.epoch",
