@@ -66,7 +66,7 @@ static char *last_line(int fd, size_t size) {
 }
 
 int store_ends(const char *id, char **first, char **last, struct store_error *error) {
-  struct stat st;
+  struct stat st = {0};
   *first = *last = NULL;
   struct store_run *run = store_files.open(id, STORE_READ, NULL, NULL, error);
   if (run == NULL) return -1;
