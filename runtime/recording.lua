@@ -283,7 +283,7 @@ local function collect(self, entry, cut, list, all)
     end
   end
   for _, child in ipairs(entry.children or {}) do
-    if all or not (child.ended and child.ended <= cut and #recording.open_ways(child) == 0) then
+    if all or not (child.ended and child.ended <= cut) or recording.to_go_through(child) then
       collect(self, child, cut, list, all)
     end
   end
@@ -333,6 +333,11 @@ function recording.open_ways(entry)
     end
   end
   return list
+end
+
+--- Has a step that is over to be gone through again, for its ways back and its clocks?
+function recording.to_go_through(entry)
+  return #recording.open_ways(entry) > 0 or entry.clocks ~= nil
 end
 
 --- All of the run's ways back nobody has taken, last first.

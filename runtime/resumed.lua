@@ -135,8 +135,8 @@ local function go_through(run, entry, parent, record, call, open)
   local ctx = setmetatable({}, { __index = parent })
   ctx.step, ctx.attempt, ctx.branch, ctx.ordinal, ctx.parent = record, entry.attempt, parent.branch, 0, parent
   ctx.silent, ctx.anew, ctx.buffer = true, false, {}
-  if parent.replay and parent.replay.offline then
-    ctx.replay = parent.replay
+  if parent.replay then -- what is taken from it takes its turn there
+    ctx.replay = setmetatable({ offline = true }, { __index = parent.replay, __newindex = parent.replay })
   else
     ctx.replay = run.recording:scope(entry, entry.ended or math.huge)
     ctx.replay.offline = true
@@ -161,7 +161,7 @@ function resumed.rebuild(run, entry, parent, record, call)
   for base, count in pairs(run.inner_ids) do
     inner[base] = count
   end
-  if #open > 0 or entry.clocks then
+  if recording.to_go_through(entry) then
     go_through(run, entry, parent, record, call, open)
   end
   for base in pairs(run.inner_ids) do

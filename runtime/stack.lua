@@ -34,10 +34,16 @@ local function push(current, kind, text, fn, where)
   local slot = (rawget(current, "ways") or 0) + 1
   current.ways = slot
   local entry = { kind = kind, text = text, fn = fn, context = current }
+  local savepoint = current.savepoint -- of the attempts around it, from the inside out
+  while savepoint do
+    savepoint.entries[entry] = true
+    savepoint = savepoint.outer
+  end
   local before = resumed.way(current, slot)
   if before then
-    -- one that was taken inside its step is taken there again, from the journal
+    -- one that was taken inside its step is taken there again, from the journal, and never at the end
     entry.number, entry.done = before.number, before.settled or before.done and before.at_end
+    entry.taken_inside = before.done and not entry.done
   else
     run.stack_top[1] = run.stack_top[1] + 1
     entry.number = run.stack_top[1]
@@ -70,13 +76,19 @@ end
 local function run_entry(run, entry)
   local ctx = context.branch(entry.context, "u" .. entry.number)
   ctx.undo, ctx.cancelled, ctx.attempt = true, false, entry.context.attempt
-  if run.unwinding then -- inside a step it is a part of what the step does
-    ctx.silent, ctx.replay = false, resumed.way_scope(run, entry)
+  if run.unwinding then
+    ctx.silent, ctx.buffer, ctx.replay = false, false, resumed.way_scope(run, entry)
+  else -- inside a step it is a part of what the step does
+    local current = context.current()
+    ctx.silent, ctx.buffer, ctx.replay = current.silent or false, current.buffer or false, current.replay or false
   end
   local ok, err = tasks.join(ctx, tasks.spawn(ctx, entry.fn, how_it_ended(run)))
   entry.done = true
   local planned = not ok and errors.is(err, "planned")
   err = not ok and not planned and errors.wrap(err) or nil
+  if entry.taken_inside and not err then
+    return true -- the journal and the report have it
+  end
   journal.write(run, {
     type = "undo.done",
     number = entry.number,
@@ -88,12 +100,14 @@ local function run_entry(run, entry)
   return err == nil, err
 end
 
---- What is still on the stack, last first; `with_undo` also the undos.
-local function pending(run, with_undo, above)
+--- What is still on the stack, last first; `with_undo` also the undos; `only` those of an attempt.
+---@param only table<table, boolean>?
+local function pending(run, with_undo, only)
   local list = {}
   for i = #run.stack, 1, -1 do
     local entry = run.stack[i]
-    if not entry.done and entry.number > (above or 0) and (entry.kind == "always" or with_undo) then
+    local open = not entry.done and not (run.unwinding and entry.taken_inside)
+    if open and (not only or only[entry]) and (entry.kind == "always" or with_undo) then
       list[#list + 1] = entry
     end
   end
@@ -150,8 +164,11 @@ function stack.build(host, globals)
     local current = context.need "attempt"
     arguments.need_function("attempt", fn, host.where())
     local run = current.run
-    local above = run.stack_top[1]
+    local outer = rawget(current, "savepoint")
+    local savepoint = { entries = {}, outer = current.savepoint }
+    current.savepoint = savepoint
     local ok, err = pcall(fn)
+    current.savepoint = outer
     if ok then
       return true
     end
@@ -160,7 +177,7 @@ function stack.build(host, globals)
     end
     flow.end_preview(run, err)
     flow.caught(current, err)
-    for _, entry in ipairs(pending(run, true, above)) do
+    for _, entry in ipairs(pending(run, true, savepoint.entries)) do
       local undone, why = run_entry(run, entry)
       if not undone then
         error(why, 0)

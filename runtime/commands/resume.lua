@@ -79,10 +79,28 @@ local function taken_away(run, nodes)
   end
 end
 
+--- Were these steps all over, so that only ways back were left? A `finish` is the end of all.
+---@return boolean over, boolean finished
+local function all_over(run, nodes)
+  for _, node in ipairs(nodes) do
+    local over, finished
+    if node.kind == "group" then
+      over, finished = all_over(run, node.nodes)
+    else
+      local entry = resumed.entry(run, node, run.context)
+      over = entry ~= nil and resumed.is_over(entry, run.context)
+      finished = over and entry.error ~= nil and entry.error.kind == "finish"
+    end
+    if not over or finished then
+      return over, finished
+    end
+  end
+  return true, false
+end
+
 --- What was taken back, or away, at the end of the run is missing now: whoever goes on has to know.
 local function refuse_taken_away(run, declared, flags)
-  local rec = run.recording
-  if flags.accept or flags.from or rec.unwinding and rec.ended_well and not rec.finish then
+  if flags.accept or flags.from or all_over(run, engine.select(run, declared)) then
     return
   end
   local node, way = taken_away(run, declared.nodes)

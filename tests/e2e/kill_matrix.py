@@ -43,6 +43,8 @@ class Case:
         os.makedirs(self.dir)
         self.env = {"PATH": servers["PATH"], "HOME": "/root", "LANG": "C.UTF-8", **servers["env"], "OPSRUN_HOME": self.home,
                     "OPSRUN_PATH": os.path.join(HERE, "books")}
+        if "OPSRUN_RUNTIME_DIR" in os.environ:
+            self.env["OPSRUN_RUNTIME_DIR"] = os.environ["OPSRUN_RUNTIME_DIR"]
 
     def close(self):
         shutil.rmtree(self.room, ignore_errors=True)
@@ -263,13 +265,13 @@ class MatrixTest(LabTest):
     def expect_all_well(self, results):
         wrong = [result for result in results if result["wrong"]]
         if wrong:
-            kinds, firsts = {}, {}
+            kinds = {}
             for result in wrong:
-                key = (result["point"]["book"], re.sub(r"\d+", "#", result["wrong"].replace(result["tag"], "TAG"))[:200])
-                kinds.setdefault(key, []).append(result["point"])
-                firsts.setdefault(key, result)
-            summary = "\n".join(f"{len(points)} × {book}: {what}, such as {points[0]}" for (book, what), points in kinds.items())
-            self.fail(f"{len(wrong)} of {len(results)} points\n{summary}\n" + "\n".join(map(story, firsts.values())))
+                kind = result["point"]["book"], re.sub(r"\d+", "#", result["wrong"].replace(result["tag"], "TAG"))[:200]
+                kinds.setdefault(kind, []).append(result)
+            summary = "\n".join(f"{len(same)} × {book}: {what}" for (book, what), same in kinds.items())
+            stories = "\n".join(story(same[0]) for same in kinds.values())
+            self.fail(f"{len(wrong)} of {len(results)} points are wrong\n{summary}\n{stories}")
 
 
 def story(result):

@@ -34,8 +34,8 @@ end)
 step("Keys", function(p)
   local cache, name = redis "cache", "matrix:" .. p.tag
   cache:hset(name .. ":set", "m_hash", "1")
-  local count = cache:hincrby(name, "m_key", 1).reply
-  cache:hincrby(name, count == 1 and "m_first" or "m_first_wrong", 1)
+  cache:hincrby(name, "m_key", 1)
+  cache:hincrby(name, cache:hget(name, "m_key") == "1" and "m_first" or "m_first_wrong", 1)
   cache:pipeline { { "HINCRBY", name, "m_pipe_a", "1" }, { "HINCRBY", name, "m_pipe_b", "1" } }
   each({ "m_each_a", "m_each_b" }, { limit = 1 }, function(mark) cache:hincrby(name, mark, 1) end)
 end)
