@@ -6,7 +6,7 @@
 ---@field class "read"|"record"|"change"|"ask"|"tell"|"pure"  pure: computes, no effect; runtime/<module>/pure.lua
 ---@field module string    which adapter
 ---@field verb string      which verb of it
----@field face "handle"|"library"|"both"|"call"|"global"  sql(n):query() | shell.read() | both | notify(n)(…) | confirm(…)
+---@field face "handle"|"library"|"both"|"call"|"global"|"value"  sql(n):query() | shell.read() | both | notify(n)(…) | confirm(…) | json.null
 ---@field params table     {{name, type}, …}; a type ending in ? may be nil
 ---@field options table?   names opts may hold, beside `effects.common`
 ---@field returns string
@@ -31,6 +31,7 @@ local files = {
   "runtime.effects.files",
   "runtime.effects.logs",
   "runtime.effects.notify",
+  "runtime.effects.json",
   "runtime.effects.run",
   "runtime.effects.state",
   "runtime.effects.secret",

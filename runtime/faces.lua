@@ -101,15 +101,15 @@ local function option_set(row)
   return set, names
 end
 
---- Calls fn; what it raises happened at the author's line.
+--- Calls fn; what it raises happened at the author's line. Its first two results.
 local function at_line(line, fn, ...)
-  local ok, result = pcall(fn, ...)
+  local ok, result, more = pcall(fn, ...)
   if not ok then
     result = errors.wrap(result)
     result.where = result.where or line
     error(result, 0)
   end
-  return result
+  return result, more
 end
 
 --- An iterator whose every step is an effect of the kind `row.each`.
@@ -140,7 +140,7 @@ local function performer(row, to_handle, where)
   end
   local compute = require("runtime." .. row.module .. ".pure")[row.verb]
   return function(call, at)
-    local result, why = compute(call.name, table.unpack(call, 1, call.n or #row.params))
+    local result, why = at_line(at, compute, call.name, table.unpack(call, 1, call.n or #row.params))
     if why then
       misuse(row.label, why, nil, at)
     end
@@ -232,6 +232,18 @@ local function raise_unknown_method(module, key, methods, where)
   )
 end
 
+--- What to say of names that one may expect and that are somewhere else.
+local elsewhere = "secrets that are there are named by the environment: a connection's field, or the value of a parameter of type secret"
+local instead = { ["secret.env"] = elsewhere, ["secret.file"] = elsewhere, ["secret.command"] = elsewhere, ["secret.prompt"] = elsewhere }
+
+local function raise_unknown_function(module, key, library, where)
+  local label = module .. "." .. tostring(key)
+  local names = text.keys(library)
+  local near = text.nearest(tostring(key), names)
+  local hint = instead[label] or near and ("did you mean '%s.%s'?"):format(module, near) or ("it has: " .. table.concat(names, ", "))
+  error(errors.wrap(("there is no '%s' (%s)"):format(label, hint), where), 0)
+end
+
 local function make_handle_type(module, where, nameless)
   local methods = {}
   return methods,
@@ -264,6 +276,44 @@ local function make_handle_type(module, where, nameless)
     end
 end
 
+--- Puts what one row gives where playbooks find it: among the globals, in its handle, in its library.
+local function place(row, module, globals, where)
+  if row.face == "value" then
+    module.library[row.verb] = require("runtime." .. row.module .. ".pure")[row.verb]
+    return
+  end
+  row.label = row.face == "global" and row.verb
+    or row.face == "handle" and (row.module .. ":" .. row.verb)
+    or row.face == "call" and row.module
+    or (row.module .. "." .. row.verb)
+  local call = build(row, where, module and module.handle)
+  local function named(self, ...)
+    return call(self.name, ...)
+  end
+  local function nameless(...)
+    return call(nil, ...)
+  end
+  if row.face == "global" then
+    globals[row.verb] = nameless
+  end
+  if row.face == "handle" or row.face == "both" then
+    module.methods[row.verb] = named
+  end
+  if row.any_method then
+    module.methods.__any = function(key)
+      return function(self, ...)
+        return call(self.name, key, ...)
+      end
+    end
+  end
+  if row.face == "call" then
+    module.methods.__call = named
+  end
+  if row.face == "library" or row.face == "both" then
+    module.library[row.verb] = nameless
+  end
+end
+
 --- The functions for the sandbox: a table of globals.
 ---@param host table
 function faces.build(host)
@@ -277,38 +327,7 @@ function faces.build(host)
       module = { methods = methods, handle = handle, library = {} }
       modules[row.module] = module
     end
-    row.label = row.face == "global" and row.verb
-      or row.face == "handle" and (row.module .. ":" .. row.verb)
-      or row.face == "call" and row.module
-      or (row.module .. "." .. row.verb)
-    local call = build(row, where, module and module.handle)
-    if row.face == "global" then
-      globals[row.verb] = function(...)
-        return call(nil, ...)
-      end
-    end
-    if row.face == "handle" or row.face == "both" then
-      module.methods[row.verb] = function(self, ...)
-        return call(self.name, ...)
-      end
-    end
-    if row.any_method then
-      module.methods.__any = function(key)
-        return function(self, ...)
-          return call(self.name, key, ...)
-        end
-      end
-    end
-    if row.face == "call" then
-      module.methods.__call = function(self, ...)
-        return call(self.name, ...)
-      end
-    end
-    if row.face == "library" or row.face == "both" then
-      module.library[row.verb] = function(...)
-        return call(nil, ...)
-      end
-    end
+    place(row, module, globals, where)
   end
   for name, module in pairs(modules) do
     local callable = next(module.methods) ~= nil
@@ -321,7 +340,7 @@ function faces.build(host)
           return module.handle(handle_name)
         end or nil,
         __index = function(_, key)
-          return module.library[key] or raise_unknown_method(name, key, module.library, where())
+          return module.library[key] or raise_unknown_function(name, key, module.library, where())
         end,
         __newindex = function(_, key)
           misuse(name, ("'%s' cannot be assigned"):format(tostring(key)), nil, where())

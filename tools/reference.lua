@@ -19,6 +19,8 @@ local function call_text(row)
   local list = table.concat(names, ", ")
   if row.face == "global" then
     return ("%s(%s)"):format(row.verb, list)
+  elseif row.face == "value" then
+    return row.module .. "." .. row.verb
   elseif row.face == "library" then
     return ("%s.%s(%s)"):format(row.module, row.verb, list)
   elseif row.face == "call" then

@@ -131,7 +131,7 @@ for _, kind in ipairs(effects.kinds()) do
     if row.face == "handle" or row.face == "both" then
       module.methods[#module.methods + 1] = row
     end
-    if row.face == "library" or row.face == "both" then
+    if row.face == "library" or row.face == "both" or row.face == "value" then
       module.library[#module.library + 1] = row
     end
     if row.face == "call" then
@@ -167,7 +167,13 @@ for _, name in ipairs(order) do
     say("%s = {}", name)
     say ""
     for _, row in ipairs(module.library) do
-      say_function(row, name .. ".", row.verb)
+      if row.face == "value" then
+        say("--- %s", row.help)
+        say("%s.%s = nil ---@type any", name, row.verb)
+        say ""
+      else
+        say_function(row, name .. ".", row.verb)
+      end
     end
   else
     say("--- A connection or name of the environment.")

@@ -958,6 +958,27 @@ function http.put(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.request(method, path, opts) end
 
+---@class opsrun.json_library
+json = {}
+
+--- marks a list, so that an empty one becomes [] and not {} (pure)
+---@param list? table
+---@return any # the list
+function json.array(list) end
+
+--- the value of a JSON text; integers stay integers, null is json.null (pure)
+---@param text string
+---@return any # any
+function json.decode(text) end
+
+--- a value as JSON, keys sorted; 64-bit integers stay exact (pure)
+---@param value? any
+---@return any # text
+function json.encode(value) end
+
+--- what JSON's null becomes: a value of its own, equal to itself only, and true in a condition
+json.null = nil ---@type any
+
 ---@class opsrun.logs
 local logs_handle = {}
 

@@ -9,6 +9,7 @@ local faces = require "runtime.faces"
 local flow = require "runtime.author.flow"
 local hold = require "runtime.author.hold"
 local hosts = require "runtime.author.hosts"
+local json = require "runtime.json.pure"
 local pause = require "runtime.author.pause"
 local stack = require "runtime.stack"
 
@@ -21,6 +22,7 @@ return function(host)
       globals[name] = fn
     end
   end
+  json.open(host.json, host.secret)
   add(faces.build(host))
   add(author_report.build(host))
   add(flow.build(host))

@@ -35,7 +35,7 @@ end)
 
 t.test("an unknown method names the nearest one", function()
   has(failing(function(_ENV) sql "db":qurey "select" end), "has no method 'qurey' (did you mean ':query'?)")
-  has(failing(function(_ENV) shell.rnu {} end), "has no method 'rnu' (did you mean ':run'?)")
+  has(failing(function(_ENV) shell.rnu {} end), "there is no 'shell.rnu' (did you mean 'shell.run'?)")
 end)
 
 t.test("the name of a connection is a text", function()
