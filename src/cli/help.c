@@ -59,6 +59,8 @@ void cli_help_overview(void) {
   } groups[] = {{"Play", CLI_PLAY, CLI_PLAY},
                 {"Playbooks and environments", CLI_LIST_PLAYBOOKS, CLI_DOCTOR},
                 {"Runs", CLI_RUNS, CLI_LOG},
+                {"Runs that did not end well", CLI_RESUME, CLI_CLOSE},
+                {"What a run was", CLI_REPLAY, CLI_VERIFY},
                 {"About", CLI_HELP, CLI_VERSION}};
   for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
     printf("%s\n", groups[g].title);

@@ -96,8 +96,8 @@ static void test_mistakes(void) {
   CHECK(PARSE("pley", "x") == EXIT_USAGE && says("opsrun: unknown command 'pley'\n") &&
             says("  did you mean 'opsrun play'?\n"),
         "an unknown command names the nearest");
-  CHECK(PARSE("resume", "x") == EXIT_USAGE && says("unknown command 'resume'"),
-        "a command of later versions is unknown");
+  CHECK(PARSE("serve", "x") == EXIT_USAGE && says("unknown command 'serve'"),
+        "a word that is no command and near none is unknown");
   CHECK(PARSE("db.lua") == EXIT_USAGE && says("to play it: opsrun play db.lua"),
         "a playbook alone says how to play it");
   CHECK(PARSE("play", "x", "--dry") == EXIT_USAGE && says("did you mean --dry-run?"),
@@ -144,12 +144,16 @@ static void test_help(void) {
         "--help goes to stdout with 0");
   CHECK(is_narrow(out_text), "the overview fits 80 columns");
   for (size_t i = 0; i < CLI_COMMANDS; i++) {
-    CHECK(strstr(out_text, cli_commands[i].help) || strlen(cli_commands[i].help) > 50,
-          "the overview lists every command");
+    char row[64];
+    snprintf(row, sizeof row, "\n  %s ", cli_commands[i].name);
+    CHECK(strstr(out_text, row) != NULL, "the overview lists every command");
   }
   for (size_t i = 0; i < CLI_COMMANDS; i++) {
     char *name = (char *)cli_commands[i].name;
     CHECK(PARSE("help", name) == EXIT_DONE && is_narrow(out_text), "help of a command fits");
+    const char *first = strstr(out_text, "\nBefore it starts\n");
+    CHECK(first == NULL || strstr(first + 1, "\nBefore it starts\n") == NULL,
+          "options of one kind stand together");
     char page[TEXT_CAP];
     memcpy(page, out_text, sizeof page);
     if (i == CLI_HELP || i == CLI_VERSION) continue;
