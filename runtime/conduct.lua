@@ -108,7 +108,7 @@ local function end_run(run, failure, code, seconds)
     run.keep_series()
   end
   local event = outcome.event(run, failure, code, seconds)
-  local ok, err = pcall(journal.write, run, {
+  local ok, err = pcall(journal.write_end, run, {
     type = "run.end",
     state = event.state,
     code = code,
@@ -117,7 +117,7 @@ local function end_run(run, failure, code, seconds)
     worst = event.worst,
     fidelity = event.fidelity,
     error = event.failure and { kind = event.failure.kind, message = event.failure.message } or nil,
-  }, true)
+  })
   if not ok and not run.journal_broken then
     error(err, 0)
   elseif not ok and not errors.is(failure, "journal") then

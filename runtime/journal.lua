@@ -154,6 +154,12 @@ function journal.write(run, record, sync)
     run.journal_broken = true
     fail(err, run.store:dir())
   end
+  run.synced = run.synced or sync
+end
+
+--- The same, on disk when this returns if anything of the run had to be: one that has only read needs no sync.
+function journal.write_end(run, record)
+  journal.write(run, record, run.synced or false)
 end
 
 local function with_key(record, effect)

@@ -252,6 +252,33 @@ function params.resolve(services, book, environment, words)
   return strict(values, book.header.params)
 end
 
+--- Times and windows as they were when the run began: "last 24h" is not resolved anew when it is gone on with.
+---@param values table what resolve returned
+---@return table<string, any> moments by name
+function params.moments(values)
+  local moments = {}
+  for name, value in pairs(values) do
+    local kind = getmetatable(value)
+    if kind == "time" or kind == "window" then
+      moments[name] = value
+    end
+  end
+  return moments
+end
+
+--- The same values with others in the place of some.
+---@param moments table<string, any>
+function params.with(values, moments, declared)
+  local all = {}
+  for name, value in pairs(values) do
+    all[name] = value
+  end
+  for name, value in pairs(moments) do
+    all[name] = value
+  end
+  return strict(all, declared)
+end
+
 --- Values as plain data for journal and report: durations and the like as text, secrets by name.
 function params.shown(values)
   local shown = {}

@@ -74,9 +74,9 @@ local function fold(run, entry)
   end
   for i, check in ipairs(run.recording.checks) do
     if inside[(check.path or "") .. "\0" .. check.step] then
-      if i >= run.recording.samples_from and type(check.value) == "number" and not check.undetermined then
+      if i >= run.recording.samples_from and check.sample and not check.undetermined then
         run.samples = run.samples or {}
-        table.insert(run.samples, { name = check.name, t = check.at, value = check.value })
+        table.insert(run.samples, { name = check.name, t = check.at, value = check.sample })
       end
       if not run.checks[check.name] then
         run.check_order[#run.check_order + 1] = check.name

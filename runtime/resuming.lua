@@ -10,6 +10,7 @@ local journal = require "runtime.journal"
 local loader = require "runtime.loader"
 local offline = require "runtime.offline"
 local params = require "runtime.params"
+local plain = require "runtime.plain"
 local recording = require "runtime.recording"
 local run_of = require "runtime.run"
 local step_options = require "runtime.step_options"
@@ -164,6 +165,7 @@ function resuming.open(services, id, doing)
   step_options.verify(self.declared.nodes, self.book.header)
   self.called = call.load(self.services, self.book, author_globals)
   self.values = params.resolve(self.services, self.book, self.environment, flags.params or {})
+  self.values = params.with(self.values, plain.revive(rec.start.moments or {}), self.book.header.params)
   self.changes = changes_of(self, live)
   local accepted = services.options.flags.accept or edited and self.playbook_changed
   if doing ~= "replay" and #self.changes > 0 and (self.no_copy or not accepted) then

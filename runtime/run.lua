@@ -151,7 +151,8 @@ end
 function run_of.open(services, run, declared)
   run.known_gate = function(id)
     local base = id:gsub("%.outcome.*$", ""):gsub("%.%d+$", "")
-    return run.recording and run.recording.asked[id] or declared.by_id[base] ~= nil or declared.by_id[id] ~= nil or id == "environment" or id == "stale"
+    local asked = run.recording and run.recording.asked[id]
+    return asked or declared.by_id[base] ~= nil or declared.by_id[id] ~= nil or id == "environment" or id == "stale"
   end
   step.open(services.host)
   replay.open(services.host.task)
@@ -180,6 +181,7 @@ function run_of.start_record(services, run, book)
     title = book.header.title,
     digest = book.digest,
     params = params.shown(run.params),
+    moments = plain.keep(params.moments(run.params)),
     environment = run.environment.name,
     protected = run.environment.protected or nil,
     operator = run.operator,

@@ -26,7 +26,7 @@ function watch.signals(services, run)
         return
       end
       run.signal = run.signal or name
-      pcall(journal.write, run, { type = "signal", name = name, count = count }, true)
+      pcall(journal.write_end, run, { type = "signal", name = name, count = count })
       report.emit {
         event = "message",
         style = "bold",
@@ -64,7 +64,7 @@ function watch.deadline(services, run, seconds)
       services.host.task.deadline(nil)
       run.deadline_over = true
       run.stop = errors.deadline { message = ("the run's deadline of %s is over"):format(deadline) }
-      pcall(journal.write, run, { type = "deadline", after = seconds }, true)
+      pcall(journal.write_end, run, { type = "deadline", after = seconds })
       tasks.cancel_all(run, run.stop, true)
     end
   end)

@@ -100,6 +100,7 @@ function author.build(host)
     journal.write(run, {
       type = "check",
       at = math.floor(host.clock.wall()),
+      sample = number,
       path = current.path,
       step = current.step.id,
       name = name,

@@ -23,6 +23,7 @@ return function(services)
   end
   journal.write({ store = store }, {
     type = "run.closed",
+    state = "closed",
     because = because,
     operator = host.system.user(),
     hostname = host.system.hostname(),

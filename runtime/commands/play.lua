@@ -35,7 +35,7 @@ return function(services)
   if not run.dry then
     run.frozen = journal.keep(run, frozen.copy(host, book, run.called, environment))
   end
-  journal.write(run, run_of.start_record(services, run, book), true)
+  journal.write(run, run_of.start_record(services, run, book))
   conduct.announce(services, run, book)
   journal.opened(run)
   local code = conduct.play(services, run, declared, seconds_left)

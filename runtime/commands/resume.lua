@@ -170,6 +170,7 @@ return function(services)
     record.frozen = journal.keep(run, frozen.copy(services.host, opened.book, opened.called, opened.environment))
   end
   journal.write(run, record, true)
+  journal.opened(run)
   conduct.announce(opened.services, run, opened.book, { done_before(run, opened.declared) })
   for _, line in ipairs(opened.changes) do
     services.host.term.message("note", line)

@@ -75,6 +75,7 @@ return function(services)
     hostname = host.system.hostname(),
     pid = host.system.pid(),
   }, true)
+  journal.opened(run)
   resumed.count_changes(run)
   run.environment_confirmed = run.answers.undo ~= nil or host.term.is_terminal() -- this very question named it
   local code = conduct.take_back(opened.services, run, seconds_left)

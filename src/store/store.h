@@ -66,7 +66,8 @@ struct store_api {
   int (*list)(const char *part, char ***ids, size_t *count, struct store_error *error);
   void (*free_list)(char **ids, size_t count);
 
-  /* A new run, locked by us. "exists" when the id is taken. */
+  /* A new run, locked by us. "exists" when the id is taken. Its folder, and what is put into it, is on
+     disk when the first sync returns: before that nothing can have been changed. */
   struct store_run *(*create)(const char *id, struct store_error *error);
 
   /* An existing one. To append: locked by us ("locked", holder in *holder, may be NULL), its
@@ -99,8 +100,8 @@ struct store_api {
   int (*read)(const struct store_run *run, struct store_lines *lines, struct store_error *error);
   void (*free_lines)(struct store_lines *lines);
 
-  /* Writes RUN/folder/name whole or not at all, mode 0600, on disk when it returns; folder is
-     "artifacts" or "blobs". The path is freed by the caller. */
+  /* Writes RUN/folder/name whole or not at all, mode 0600, on disk when it returns (of a new run
+     when the first sync does); folder is "artifacts" or "blobs". The path is freed by the caller. */
   int (*put)(struct store_run *run, const char *folder, const char *name, const char *bytes,
              size_t len, char **path, struct store_error *error);
   int (*get)(const struct store_run *run, const char *folder, const char *name, char **bytes,

@@ -7,7 +7,7 @@
 
 #include "store_io.h"
 
-int store_write_whole(int dir, const char *name, const char *bytes, size_t len) {
+int store_write_whole(int dir, const char *name, const char *bytes, size_t len, int *later) {
   char temporary[64];
   static unsigned serial;
   snprintf(temporary, sizeof temporary, ".new.%ld.%u", (long)getpid(), serial++);
@@ -16,10 +16,11 @@ int store_write_whole(int dir, const char *name, const char *bytes, size_t len) 
   int number = store_write_all(fd, bytes, len);
   if (number == 0 && store_file_mode() != 0600 && fchmod(fd, store_file_mode()) != 0)
     number = errno;
-  if (number == 0 && store_calls.fsync(fd) != 0) number = errno;
-  if (close(fd) != 0 && number == 0) number = errno;
+  if (number == 0 && later == NULL && store_calls.fsync(fd) != 0) number = errno;
   if (number == 0 && renameat(dir, temporary, dir, name) != 0) number = errno;
   if (number != 0) unlinkat(dir, temporary, 0);
-  else if (store_calls.fsync(dir) != 0) number = errno;
+  else if (later == NULL && store_calls.fsync(dir) != 0) number = errno;
+  if (number == 0 && later != NULL) *later = fd;
+  else if (close(fd) != 0 && number == 0) number = errno;
   return number;
 }

@@ -17,16 +17,39 @@ static int open_folder(const struct store_run *run, const char *folder, bool mak
   int fd = openat(run->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
   if (fd >= 0 || errno != ENOENT || !make) return fd;
   if (store_make_dir(run->dir, folder) != 0 && errno != EEXIST) return -1;
-  if (store_calls.fsync(run->dir) != 0) return -1;
+  if (!run->fresh && store_calls.fsync(run->dir) != 0) return -1;
   return openat(run->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 /* Returns 0 or an errno value. */
-static int put_once(const struct store_run *run, const char *folder, const char *name,
-                    const char *bytes, size_t len) {
-  int dir = open_folder(run, folder, true);
-  int number = dir < 0 ? errno : store_write_whole(dir, name, bytes, len);
-  if (dir >= 0) close(dir);
+static int put_once(struct store_run *run, const char *folder, const char *name, const char *bytes,
+                    size_t len) {
+  bool later = run->fresh && run->unsynced_count + 2 <= STORE_UNSYNCED;
+  int fd = -1, dir = open_folder(run, folder, true);
+  int number = dir < 0 ? errno : store_write_whole(dir, name, bytes, len, later ? &fd : NULL);
+  if (number == 0 && later) { /* the file before the folder that names it */
+    run->unsynced[run->unsynced_count++] = fd;
+    run->unsynced[run->unsynced_count++] = dir;
+  } else if (dir >= 0) {
+    close(dir);
+  }
+  return number;
+}
+
+int store_settle(struct store_run *run) {
+  if (!run->fresh) return 0;
+  int number = 0;
+  for (size_t i = 0; i < run->unsynced_count; i++) {
+    if (number == 0 && store_calls.fsync(run->unsynced[i]) != 0) number = errno;
+    close(run->unsynced[i]);
+  }
+  run->unsynced_count = 0;
+  if (number == 0 && store_calls.fsync(run->dir) != 0) number = errno;
+  struct store_error error;
+  int runs = number == 0 ? store_open_home("runs", false, &error) : -1;
+  if (number == 0 && (runs < 0 || store_calls.fsync(runs) != 0)) number = errno;
+  if (runs >= 0) close(runs);
+  run->fresh = number != 0;
   return number;
 }
 

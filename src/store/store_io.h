@@ -31,8 +31,9 @@ int store_write_all(int fd, const char *bytes, size_t len);
 int store_read_all(int fd, size_t cap, char **bytes, size_t *len);
 
 /* Writes a file of the directory whole or not at all: a temporary one, synced, renamed, and the rename
-   synced. Returns 0 or an errno value. */
-int store_write_whole(int dir, const char *name, const char *bytes, size_t len);
+   synced. With `later` nothing is synced: *later becomes a descriptor of the file, the caller's to
+   sync, as the directory is. Returns 0 or an errno value. */
+int store_write_whole(int dir, const char *name, const char *bytes, size_t len, int *later);
 
 /* --- what playbooks keep between runs (store_state.c) --- */
 int store_state_put(const char *name, const char *bytes, size_t len, struct store_error *error);

@@ -20,6 +20,7 @@ static void run_close(struct store_run *run) {
   if (run == NULL) return;
   /* Room that was reserved and not used goes back. */
   if (run->journal >= 0 && run->reserved > run->size) (void)!ftruncate(run->journal, run->size);
+  for (size_t i = 0; i < run->unsynced_count; i++) close(run->unsynced[i]);
   close_fd(&run->journal);
   store_unlock_at(run->lock);
   close_fd(&run->dir);
@@ -74,7 +75,8 @@ bool store_make_way(struct store_run *run, int number) {
   return run->released;
 }
 
-/* Both the folder's entry and the journal's are on disk before anything is written. */
+/* Nothing of it is synced: that is the first sync's, which comes before the first change. A run that
+   only reads needs none. */
 static int fill_folder(struct store_run *run, int runs, struct store_error *error) {
   bool shared = store_file_mode() != 0600;
   run->dir = openat(runs, run->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -87,10 +89,8 @@ static int fill_folder(struct store_run *run, int runs, struct store_error *erro
   if (run->journal < 0) return store_fail_errno(error, errno, "make", run->journal_path);
   if (shared && fchmod(run->journal, store_file_mode()) != 0)
     return store_fail_errno(error, errno, "share", run->journal_path);
-  if (store_calls.fsync(run->dir) == 0 && store_calls.fsync(runs) == 0) return 0;
-  store_fail_errno(error, errno, "sync", run->dir_path);
-  snprintf(error->code, sizeof error->code, "io"); /* a full disk too: a sync is not tried again */
-  return -1;
+  run->fresh = true;
+  return 0;
 }
 
 /* A folder that was begun in vain is no run. */
@@ -252,6 +252,11 @@ static int check_there(struct store_run *run, struct store_error *error) {
 static int run_sync(struct store_run *run, struct store_error *error) {
   if (usable(run, error) != 0) return -1;
   if (check_there(run, error) != 0) return break_run(run, error);
+  int number = store_settle(run);
+  if (number != 0) {
+    store_fail_errno(error, number, "sync", run->dir_path);
+    return break_run(run, error);
+  }
   if (store_calls.fdatasync(run->journal) == 0) {
     run->synced = run->count;
     return 0;

@@ -28,7 +28,7 @@ int store_state_put(const char *name, const char *bytes, size_t len, struct stor
   if (len > STATE_CAP) return store_fail(error, "space", "state '%s' is larger than 16 MiB", name);
   int dir = open_state(name, true, error);
   if (dir < 0) return -1;
-  int number = store_write_whole(dir, name, bytes, len);
+  int number = store_write_whole(dir, name, bytes, len, NULL);
   close(dir);
   return number == 0 ? 0 : fail_path(error, number, "write", name);
 }

@@ -90,7 +90,7 @@ class Commands(unittest.TestCase):
         done = call("params", PLAYBOOK, "-e", "lab", "-p", "idle=2s")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"(?m)^idle +2s +-p +duration")
-        self.assertRegex(done.stdout, r"(?m)^keep .* lab +list")
+        self.assertRegex(done.stdout, r"(?m)^keep .* lab.* +list of string")
         self.assertRegex(done.stdout, r"(?m)^db +primary +default +sql")
 
     def test_doctor_names_what_is_missing(self):

@@ -245,7 +245,7 @@ class Ending(AuthorTest):
     def test_stderr_alone_says_what_failed_and_stdout_keeps_the_report(self):
         done = self.step('fail("the disk is full")')
         self.assertEqual(done.err, "opsrun: step 'Try', trial.lua:3: the disk is full\n")
-        self.expect(done, out=["FAILED.*exit 1", "next +opsrun log"])
+        self.expect(done, out=["FAILED.*exit 1", "next +opsrun resume", r"\n +opsrun log"])
         self.assertEqual(self.step('note("fine")').err, "")
         done = self.step('fail("the disk is full")', "--json")
         self.assertEqual([e["code"] for e in self.events(done, "run.end")], [1])

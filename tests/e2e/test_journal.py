@@ -265,14 +265,15 @@ class Syncs(JournalTest):
         return sent
 
     def check_directories(self, lines):
-        """New entries of the run's folder are synced, bytes first, before the next record that is synced."""
+        """New entries of the run's folder, and their bytes, are synced before the next record that is synced."""
         waiting, made = {}, 0
         for line in lines:
-            entry = re.search(r"renameat\(\d+<([^>]*)>, \"(\.new[^\"]*)\".*= 0$", line)
+            entry = re.search(r"renameat\(\d+<([^>]*)>, \"(\.new[^\"]*)\", \d+<[^>]*>, \"([^\"]*)\"\) += 0$", line)
             new = re.search(r"(?:mkdirat|openat)\(\d+<([^>]*)>, \"([^\"]+)\".*(?:O_CREAT|07).*= \d", line)
             done = re.search(r"fsync\(\d+<([^>]*)>\) += 0$", line)
             if entry and entry.group(1).startswith(self.home):
-                self.assertNotIn(f"{entry.group(1)}/{entry.group(2)}", waiting, f"renamed before its bytes are synced: {line}")
+                if waiting.pop(f"{entry.group(1)}/{entry.group(2)}", None):
+                    waiting[f"{entry.group(1)}/{entry.group(3)}"] = line
                 waiting[entry.group(1)] = line
                 made += 1
             elif new and new.group(1).startswith(self.home) and new.group(2) not in ("lock", "ballast"):
@@ -309,8 +310,9 @@ class Syncs(JournalTest):
         made = self.check_directories(lines)
         print(f"{made} entries made in the home: each on disk before the next record")
         self.assertGreaterEqual(made, 8)
-        first_begin = next(i for i, line in enumerate(lines) if "effect.begin" in line)
+        first_begin = next(i for i, line in enumerate(lines) if re.search(r"fdatasync\(\d+<[^>]*/journal>", line))
         before = [line for line in lines[:first_begin] if "fsync(" in line]
+        self.assertTrue(any("effect.begin" in line for line in lines[:first_begin]), "a sync before anything is changed")
         for folder in ("/runs>", "/runs/[^/>]+>"):
             self.assertTrue(any(re.search(self.home + folder, line) for line in before), f"{folder} was not synced")
 

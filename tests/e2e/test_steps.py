@@ -87,7 +87,8 @@ end)
 step("Use", function() note("id %s of %d row", found().rows[1].id, #found().rows) end)
 ''')
         self.expect(done, code=0, out=["id 9007199254740993 of 1 row"])
-        self.assertEqual(self.kept("find"), {"rows": [{"id": 9007199254740993}], "wait": "5m"})
+        self.assertEqual(self.kept("find"), {
+            "rows": {"@list": [{"id": 9007199254740993}], "with": {"columns": ["id", "nothing"], "count": 1}}, "wait": "5m"})
 
     def test_values_with_units_are_kept_as_what_they_are(self):
         header = HEADER.replace("uses", 'params = { d = { type = "duration", default = "90s" },'

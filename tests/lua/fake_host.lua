@@ -452,6 +452,8 @@ local function replace_modules(spec, environment, header)
   package.loaded["runtime.params"] = {
     resolve = function() return spec.params or {} end,
     shown = function(values) return values end,
+    moments = function() return {} end,
+    with = function(values) return values end,
   }
   package.loaded["runtime.loader"] = {
     load = function(_, _, given)

@@ -2,6 +2,79 @@
 exactly once), what replaces it, and the tests of which at least one must turn red."""
 
 MUTANTS = [
+    # -- runs that go on ------------------------------------------------------------------------------
+    {
+        "name": "recorded-change-made-again",
+        "promise": "no recorded change is made twice",
+        "file": "runtime/gate.lua",
+        "old": "  local known, value, again = replayed(run, current, row, effect) -- 2",
+        "new": "  local known, value, again = nil, nil, nil",
+        "tests": ["e2e/test_resume"],
+    },
+    {
+        "name": "in-doubt-made-again",
+        "promise": "a change in doubt is never made again unasked",
+        "file": "runtime/doubt.lua",
+        "old": "  local word, why, value = adapter_says(services, row, begin)\n",
+        "new": "  local word, why, value = \"not done\", adapter_says(services, row, begin)\n",
+        "tests": ["e2e/test_resume"],
+    },
+    {
+        "name": "digests-not-compared",
+        "promise": "a call that differs from its record stops the run",
+        "file": "runtime/replay.lua",
+        "old": "if digest and record.digest ~= digest then",
+        "new": "if false and record.digest ~= digest then",
+        "tests": ["e2e/test_resume"],
+    },
+    {
+        "name": "run-not-locked-for-resume",
+        "promise": "a run has one holder",
+        "file": "runtime/journal.lua",
+        "old": 'local store, err = host.store.open(id, "append")',
+        "new": 'local store, err = host.store.open(id, "read")',
+        "tests": ["e2e/test_resume"],
+    },
+    {
+        "name": "header-lock-not-taken",
+        "promise": "a header's lock lets one run into an environment",
+        "file": "runtime/run_lock.lua",
+        "old": "if not run.header.lock or run.dry then",
+        "new": "if run.header.lock or run.dry then",
+        "tests": ["e2e/test_resume"],
+    },
+    {
+        "name": "stale-reads-not-asked-about",
+        "promise": "reads older than fresh are asked about before the first change",
+        "file": "runtime/fresh.lua",
+        "old": "if stalest.age <= stalest.limit or run.options.stale_ok then",
+        "new": "if stalest.age <= stalest.limit or true then",
+        "tests": ["e2e/test_resume"],
+    },
+    {
+        "name": "changed-playbook-goes-on",
+        "promise": "what changed since the run began is refused",
+        "file": "runtime/resuming.lua",
+        "old": 'if doing ~= "replay" and #self.changes > 0 and',
+        "new": 'if doing == "nothing" and #self.changes > 0 and',
+        "tests": ["e2e/test_resume"],
+    },
+    {
+        "name": "answer-not-bound-to-what-was-shown",
+        "promise": "an answer counts for what was shown",
+        "file": "runtime/people_later.lua",
+        "old": "elseif given.digest ~= request.digest then",
+        "new": "elseif false then",
+        "tests": ["e2e/test_resume"],
+    },
+    {
+        "name": "ways-back-forgotten-by-resume",
+        "promise": "ways back of finished steps are there after a resume",
+        "file": "runtime/resumed.lua",
+        "old": "  if #open > 0 or entry.clocks then",
+        "new": "  if entry.clocks then",
+        "tests": ["e2e/test_resume"],
+    },
     # -- the gate -----------------------------------------------------------------------------------
     {
         "name": "plan-stage-dropped",
@@ -24,7 +97,7 @@ MUTANTS = [
         "promise": "uses and limits are refused, live and dry",
         "file": "runtime/gate.lua",
         "old": "local ok, answer = pcall(policy.check, run, effect) -- 3",
-        "new": "local ok, answer = pcall(function() end) -- 3",
+        "new": "local ok, answer = pcall(function() return {} end) -- 3",
         "tests": ["lua/test-policy"],
     },
     {
