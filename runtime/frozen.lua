@@ -117,6 +117,9 @@ function frozen.first_difference(before, now)
       local function shown(line)
         return line and ("'%s'"):format(line:match "^%s*(.-)%s*$") or "nothing"
       end
+      if old and new and shown(old) == shown(new) then
+        return ("line %d: only white space differs"):format(number)
+      end
       return ("line %d: was %s, is %s"):format(number, shown(old), shown(new))
     elseif old == nil then
       return nil
