@@ -21,8 +21,8 @@ for name in "$@"; do
       libraries="-l:libnettle.a" ;;
     json)
       sources="$src/lua/json.c $src/lua/json_encode.c $src/lua/json_decode.c $src/lua/util.c
-        $src/lua/secret.c $src/loop/op.c $src/loop/loop.c $src/term/errtext.c $mask"
-      libraries="-l:liblua5.4.a -l:libuv_a.a -lm -ldl -lpthread" ;;
+        $src/lua/secret.c $src/lua/secret_made.c $src/store/*.c $src/loop/op.c $src/loop/loop.c $src/term/errtext.c $mask"
+      libraries="-l:liblua5.4.a -l:libuv_a.a -l:libnettle.a -lm -ldl -lpthread" ;;
     logs)
       sources="$src/clients/logs_time.c $src/clients/logs_fields.c $src/clients/logs_search.c"
       libraries="-lm" ;;
