@@ -16,7 +16,7 @@ local settles = { ["step.end"] = true, ["effect.end"] = true, wait = true, gate 
 ---@param records table[]
 function history.summarize(records)
   local summary = { pending = {}, in_doubt = {}, changes = 0 }
-  local begun, stack = {}, {}
+  local begun, stack, most = {}, {}, 0
   for _, record in ipairs(records) do
     local kind = record.type
     if settles[kind] then
@@ -34,17 +34,22 @@ function history.summarize(records)
       begun[key_of(record)] = record.outcome == "unknown" and record or nil
       summary.changes = summary.changes + (record.outcome == "done" and 1 or 0)
     elseif kind == "undo.push" then
-      stack[record.number] = record.text
+      stack[record.number] = record
+      most = math.max(most, record.number)
     elseif kind == "undo.done" then
-      stack[record.number] = nil
+      stack[record.number] = not record.ok and stack[record.number] or nil
     elseif kind == "settled" then
-      stack = {}
+      for number, way in pairs(stack) do
+        stack[number] = way.kind ~= "undo" and way or nil
+      end
     elseif kind == "run.end" then
       summary.state, summary.code = record.state, record.code
       summary.error = record.error and record.error.message
     elseif kind == "run.resume" then
       summary.state, summary.code, summary.error, summary.resumed = nil, nil, nil, record.t
       summary.waits = nil
+    elseif kind == "run.abort" then
+      summary.error, summary.now = record.text, nil
     elseif kind == "run.closed" then
       summary.state, summary.because = "closed", record.because
     elseif kind == "gate.wait" or kind == "time.wait" then
@@ -62,11 +67,19 @@ function history.summarize(records)
   local over = summary.state == "done" or summary.state == "undone" or summary.state == "closed"
   if over then
     summary.in_doubt = {}
-  elseif summary.mode == "live" then
-    for _, what in pairs(stack) do
-      summary.pending[#summary.pending + 1] = what
+  end
+  summary.standing = {}
+  for number = 1, most do
+    local way = stack[number]
+    local standing = way and way.kind == "standing"
+    if standing and summary.state ~= "undone" then
+      local what = way.text:gsub("^take back: ", "")
+      table.insert(summary.standing, { text = what, since = way.t, expires = way.expires, step = way.step })
+    elseif way and not standing and not over and summary.mode == "live" then
+      table.insert(summary.pending, 1, way.text) -- the last is taken first
     end
   end
+  summary.left = #summary.pending > 0 and #summary.pending or nil
   return summary
 end
 
@@ -108,6 +121,30 @@ function history.all()
     end
     return a.run > b.run
   end)
+  return list
+end
+
+--- So many of a playbook's newest runs are looked at before it is played again.
+local NEWEST = 10
+
+--- Runs of a playbook that did not end well and left something to take back or in doubt, newest first. Looks at the
+--- ends of the newest few; only one that is open is read whole.
+---@param playbook string
+---@return table[] summaries
+function history.left_by(playbook)
+  local ids, list = journal.named_like(playbook), {}
+  for i = #ids, math.max(1, #ids - NEWEST + 1), -1 do
+    local first, last = journal.ends(ids[i])
+    local ended = last and last.type == "run.end" and (last.state == "done" or last.state == "undone")
+    local over = ended or last and last.type == "run.closed"
+    if first and first.mode == "live" and first.playbook == playbook and not over and not journal.holder(ids[i]) then
+      local ok, records = pcall(journal.read, ids[i])
+      local summary = ok and history.summarize(records)
+      if summary and (summary.left or #summary.in_doubt > 0) then
+        list[#list + 1] = summary
+      end
+    end
+  end
   return list
 end
 

@@ -4,6 +4,7 @@ local context = require "runtime.context"
 local errors = require "runtime.errors"
 local plain = require "runtime.plain"
 local report = require "runtime.report"
+local tasks = require "runtime.tasks"
 local journal = {}
 
 --- Version of the record shapes; in every run.start.
@@ -207,6 +208,7 @@ function journal.begin(run, effect, token)
   end
   journal.write(run, with_key({ type = "effect.begin", token = token, body = body }, effect), true)
   run.begun = (run.begun or 0) + 1 -- how many have no recorded outcome yet
+  effect.begun = tasks.in_flight(1)
 end
 
 --- The outcome of an effect. A change's is synced; a read's rides with the next sync.
@@ -235,6 +237,7 @@ function journal.finish(run, current, effect, result)
     }, effect),
     changed and result.outcome ~= "not sent"
   )
+  effect.begun = effect.begun and tasks.in_flight(-1)
 end
 
 --- A change that a dry run did not make.

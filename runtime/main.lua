@@ -5,6 +5,9 @@ local errors = require "runtime.errors"
 --- Commands that neither play nor read runs: they start without the modules that do.
 local simple = { list = true }
 
+--- opsrun itself takes about 8 MiB.
+local least_memory = 16 * 1024 * 1024
+
 --- The text of an error for stderr: what, where, what to try.
 local function tell(host, err)
   local where = err.where and (err.where .. ": ") or ""
@@ -12,6 +15,22 @@ local function tell(host, err)
     where = ""
   end
   host.term.message("error", where .. err.message, err.hint)
+end
+
+--- --memory SIZE: what the playbook may keep; the process ends when it is more.
+local function set_memory(host)
+  local given = host.options.flags.memory
+  if not given then
+    return
+  end
+  local size = require("runtime.units").size(given:lower())
+  if not size or size.bytes < least_memory then
+    error(errors.usage {
+      message = ("--memory '%s': expected a size from 16mb on"):format(given),
+      hint = "for example --memory 2gb; without it 1gb",
+    }, 0)
+  end
+  host.memory.cap(size.bytes)
 end
 
 return function(host)
@@ -27,6 +46,7 @@ return function(host)
     host.term.set_colour(host.options.flags.color)
   end
   local ok, code = pcall(function()
+    set_memory(host)
     return require("runtime.commands." .. host.options.command)(services)
   end)
   if ok then

@@ -8,6 +8,15 @@ function tasks.open(given)
   task_library = given
 end
 
+--- So many more changes were begun, or fewer have no recorded outcome: what the host must know should it have to
+--- end the process. True when more.
+function tasks.in_flight(change)
+  if task_library.in_flight then
+    task_library.in_flight(change)
+  end
+  return change > 0
+end
+
 --- Starts `fn(...)` as a task of its own in `ctx`.
 function tasks.spawn(ctx, fn, ...)
   local task = task_library.spawn(function(...)
@@ -15,6 +24,9 @@ function tasks.spawn(ctx, fn, ...)
     return fn(...)
   end, ...)
   ctx.run.tasks[task] = ctx
+  if ctx.step and task_library.place then
+    task_library.place(task, ("%s\t%s"):format(ctx.path, ctx.step.id)) -- for last words
+  end
   return task
 end
 
@@ -96,7 +108,8 @@ function tasks.side_by_side(parent, list, opts)
         else
           failures[index] = value
         end
-        if not ok and not opts.keep_going and not stopped then
+        local ended = not ok and type(value) == "table" and value.code == "end of journal" -- the others have their own
+        if not ok and not ended and not opts.keep_going and not stopped then
           stopped = true
           for _, other in ipairs(running) do
             if other.index ~= index then

@@ -130,6 +130,9 @@ local lines = {
   ["clock.end"] = function(r)
     return "dim", "  clock   ends: " .. r.reason
   end,
+  ["run.abort"] = function(r)
+    return "bold red", ("opsrun ended itself, exit %d%s: %s"):format(r.code, r.step and (", in step " .. r.step) or "", r.text)
+  end,
   ["caught"] = function(r)
     return "dim", "  caught  " .. r.message
   end,
@@ -165,7 +168,7 @@ local function standing(id, records)
   if holder then
     return "bold", ("still running, as process %d"):format(holder.pid)
   elseif #summary.in_doubt == 0 then
-    return "yellow", "interrupted: opsrun ended without a word, no change was in flight"
+    return "yellow", ("interrupted: opsrun ended %s, no change was in flight"):format(summary.error and "itself" or "without a word")
   end
   return "bold red", ("in doubt: opsrun ended while this was in flight, nobody knows whether it happened: %s"):format(
     table.concat(summary.in_doubt, "; ")

@@ -1,22 +1,23 @@
 /* The process's uv_loop and the order of one turn. */
 #include "loop.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "op.h"
 
 static uv_loop_t the_loop;
-static uint64_t turns;
+static _Atomic uint64_t turns; /* read by the thread that watches for runaways too */
 
 int loop_open(void) { return uv_loop_init(&the_loop); }
 
 uv_loop_t *loop_uv(void) { return &the_loop; }
 
-uint64_t loop_turns(void) { return turns; }
+uint64_t loop_turns(void) { return atomic_load_explicit(&turns, memory_order_relaxed); }
 
 bool loop_turn(void) {
-  turns++;
+  atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed);
   if (op_drain_ready() > 0) {
     /* Keep the outside world moving even while tasks keep each other busy. */
     uv_run(&the_loop, UV_RUN_NOWAIT);

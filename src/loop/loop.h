@@ -20,7 +20,7 @@ bool loop_turn(void);
 /* Closes every handle and the loop. Pending operations are dropped without a result. */
 void loop_close(void);
 
-/* How often the loop has turned: whoever computes without end sees it stand still. */
+/* How often the loop has turned: whoever computes without end sees it stand still. Any thread. */
 uint64_t loop_turns(void);
 
 /* Monotonic time in nanoseconds, not cached (unlike uv_now). */

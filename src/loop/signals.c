@@ -19,7 +19,7 @@ static void on_signal(int number) {
   seen = seen + 1;
   newest = number;
   if (seen >= 3) {
-    if (last_words_hook != NULL) last_words_hook();
+    signals_say_last_words();
     static const char words[] =
         "\nopsrun: third signal: out. 'opsrun runs' shows what was left\n";
     ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
@@ -58,6 +58,10 @@ int signals_open(void) {
 }
 
 void signals_set_last_words(void (*last_words)(void)) { last_words_hook = last_words; }
+
+void signals_say_last_words(void) {
+  if (last_words_hook != NULL) last_words_hook();
+}
 
 int signals_count(void) { return seen; }
 

@@ -11,6 +11,9 @@ int signals_open(void);
 /* Async-signal-safe function the third signal calls before the process ends (restores the tty). */
 void signals_set_last_words(void (*last_words)(void));
 
+/* Calls that function, if there is one: before the process ends by another way. */
+void signals_say_last_words(void);
+
 /* How many arrived so far, and the newest one's number (0 if none). */
 int signals_count(void);
 int signals_last(void);

@@ -24,10 +24,14 @@
 
 #include "chunk_dump.h"
 #include "chunk_walk.h"
+#include "runaway.h"
 #include "state.h"
 #include "util.h"
 
 #define NAME_MAX_BYTES 200
+
+/* A call of the library is one instruction, however long it takes: then the process is ended. */
+enum { LOADING_SECONDS = 5 };
 
 /* Compiles; leaves the function, or nil and an error (returns 2). */
 static int compile(lua_State *L, const char *text, size_t len, const char *name) {
@@ -154,9 +158,12 @@ static int l_call(lua_State *L) {
   if (handled) luaL_checktype(L, 3, LUA_TFUNCTION);
   lua_settop(L, 3);
   lua_pushvalue(L, 1);
+  runaway_start();
+  runaway_loading(LOADING_SECONDS);
   lua_sethook(L, on_limit, LUA_MASKCOUNT, (int)limit);
   int status = lua_pcall(L, 0, LUA_MULTRET, handled ? 3 : 0);
-  lua_sethook(L, NULL, 0, 0);
+  runaway_watch(L);
+  runaway_loading(0);
   lua_pushboolean(L, status == LUA_OK);
   lua_replace(L, 3);
   return lua_gettop(L) - 2;

@@ -37,7 +37,9 @@
 #include <string.h>
 
 #include "../store/store.h"
+#include "last_words.h"
 #include "lua_store.h"
+#include "runaway.h"
 #include "state.h"
 #include "util.h"
 
@@ -106,6 +108,8 @@ static int l_create(lua_State *L) {
   struct store_box *box = store_new_box(L);
   box->run = store->create(id, &error);
   if (box->run == NULL) return store_push_failure(L, &error);
+  last_words_of(box->run);
+  runaway_start();
   return 1;
 }
 
@@ -118,6 +122,10 @@ static int l_open(lua_State *L) {
   size_t torn = 0;
   struct store_box *box = store_new_box(L);
   box->run = store->open(id, mode, &holder, &torn, &error);
+  if (box->run != NULL && mode == STORE_APPEND) {
+    last_words_of(box->run);
+    runaway_start();
+  }
   if (box->run != NULL) return 1 + store_push_torn(L, torn);
   int count = store_push_failure(L, &error);
   if (strcmp(error.code, "locked") == 0) {

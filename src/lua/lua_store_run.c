@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../term/mask.h"
+#include "last_words.h"
 #include "lua_mask.h"
 #include "lua_store.h"
 #include "util.h"
@@ -71,6 +72,7 @@ static struct store_run *check_run(lua_State *L) {
 
 static int run_close(lua_State *L) {
   struct store_box *box = luaL_checkudata(L, 1, RUN_TYPE);
+  last_words_forget(box->run);
   store->close(box->run);
   box->run = NULL;
   return 0;
@@ -92,7 +94,10 @@ static int run_append(lua_State *L) {
     mask_push_json(L, text, len);
     text = lua_tolstring(L, -1, &len);
   }
-  return answer(L, store->append(run, text, len, sync, &error), &error);
+  last_words_hold();
+  int code = store->append(run, text, len, sync, &error);
+  last_words_release();
+  return answer(L, code, &error);
 }
 
 static int run_reserve(lua_State *L) {
@@ -100,13 +105,19 @@ static int run_reserve(lua_State *L) {
   struct store_error error;
   lua_Integer bytes = luaL_checkinteger(L, 2);
   luaL_argcheck(L, bytes >= 0 && bytes <= STORE_LINE_MAX, 2, "expected 0 to 64 MiB");
-  return answer(L, store->reserve(run, (size_t)bytes, &error), &error);
+  last_words_hold();
+  int code = store->reserve(run, (size_t)bytes, &error);
+  last_words_release();
+  return answer(L, code, &error);
 }
 
 static int run_sync(lua_State *L) {
   struct store_run *run = check_run(L);
   struct store_error error;
-  return answer(L, store->sync(run, &error), &error);
+  last_words_hold();
+  int code = store->sync(run, &error);
+  last_words_release();
+  return answer(L, code, &error);
 }
 
 static int run_dir(lua_State *L) {

@@ -11,6 +11,7 @@
 
 #include "../cli/exitcode.h"
 #include "../cli/msg.h"
+#include "heap.h"
 #include "secret.h"
 #include "task.h"
 
@@ -121,6 +122,7 @@ static void open_libraries(lua_State *L) {
 
 static void push_host(lua_State *L, const struct cli_options *options) {
   static const luaL_Reg parts[] = {{"task", luaopen_host_task},
+                                   {"memory", luaopen_host_memory},
                                    {"json", luaopen_host_json},
                                    {"term", luaopen_host_term},
                                    {"store", luaopen_host_store},
@@ -168,7 +170,7 @@ static int build_and_load(lua_State *L) {
 }
 
 int state_run(const struct cli_options *options) {
-  lua_State *L = luaL_newstate();
+  lua_State *L = heap_new_state();
   if (L == NULL) {
     msg_error("out of memory at start", NULL);
     return EXIT_BUG;

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #include "../loop/loop.h"
-#include "../loop/signals.h"
+#include "last_words.h"
+#include "runaway.h"
 #include "util.h"
 
 #define TASK_TYPE "opsrun.task"
@@ -27,6 +28,8 @@ struct task {
   task_push push;
   struct op *spent;   /* finished, its results are being pushed */
   struct join_op *joiners;
+  uint64_t ends_ns;   /* when who joined it last stops waiting, monotonic; 0: never */
+  const char *place;  /* where it stands, for last words */
 };
 
 struct join_op {
@@ -142,46 +145,68 @@ int task_await(lua_State *L, struct op *op, task_push push) {
 
 /* -- runaways ----------------------------------------------------------------------------------- */
 
-enum { LOOK_EVERY = 100000 /* instructions */, GRACE_MS = 300 };
-
-/* Monotonic time by which everything must be over, 0 for none. */
-static uint64_t deadline_ns;
-
-/* While a task computes, the loop stands still, and with it every timer and the handling of signals.
-   A loop that was asked to turn and has not for GRACE_MS is told through an error in the task that
-   keeps it. If it goes on all the same, the error comes again after as much time. */
-static void look_at_the_clock(lua_State *L, lua_Debug *frame) {
-  (void)frame;
-  static uint64_t seen_turn, asked_ns;
-  uint64_t now = loop_now_ns();
-  bool over = deadline_ns != 0 && now > deadline_ns;
-  if (loop_turns() != seen_turn || (signals_count() == 0 && !over)) {
-    seen_turn = loop_turns();
-    asked_ns = now;
-    return;
-  }
-  if (now - asked_ns < (uint64_t)GRACE_MS * 1000000u) return;
-  asked_ns = now;
-  luaL_error(L, over ? "the deadline is over, and this computes without end"
-                     : "told to stop, and this computes without end");
-}
+static uint64_t in_seconds(lua_Number seconds) { return loop_now_ns() + (uint64_t)(seconds * 1e9); }
 
 /* deadline(seconds from now | nil) */
 static int l_deadline(lua_State *L) {
-  deadline_ns = 0;
-  if (!lua_isnoneornil(L, 1)) deadline_ns = loop_now_ns() + (uint64_t)(luaL_checknumber(L, 1) * 1e9);
+  runaway_deadline(lua_isnoneornil(L, 1) ? 0 : in_seconds(luaL_checknumber(L, 1)));
+  return 0;
+}
+
+/* in_flight(change): so many more, or fewer, changes were begun and have no recorded outcome. */
+static int l_in_flight(lua_State *L) {
+  last_words_in_flight((int)luaL_checkinteger(L, 1));
+  return 0;
+}
+
+/* The same text at the same address, for as long as the process lives. NULL without memory. */
+static const char *interned(const char *text) {
+  static struct name {
+    struct name *next;
+    char text[];
+  } *names;
+  for (const struct name *name = names; name != NULL; name = name->next)
+    if (strcmp(name->text, text) == 0) return name->text;
+  size_t size = strlen(text) + 1;
+  struct name *name = malloc(sizeof *name + size);
+  if (name == NULL) return NULL;
+  memcpy(name->text, text, size);
+  name->next = names;
+  names = name;
+  return name->text;
+}
+
+static struct task *check_task(lua_State *L, int idx) { return luaL_checkudata(L, idx, TASK_TYPE); }
+
+/* place(task, "PATH\tSTEP"): where it stands, for last words. */
+static int l_place(lua_State *L) {
+  struct task *task = check_task(L, 1);
+  const char *text = luaL_checkstring(L, 2);
+  if (task->place == NULL || strcmp(task->place, text) != 0) task->place = interned(text);
   return 0;
 }
 
 /* -- life of a task ----------------------------------------------------------------------------- */
 
+/* A task that failed when its time was over has run out of it, whatever it failed with: it may have
+   computed, and the timer could not come between. */
+static void end_join(struct join_op *join, bool overran) {
+  if (!overran || join->op.timeout_ms == 0 || join->op.stopped != OP_STOP_NONE) {
+    op_finish(&join->op);
+    return;
+  }
+  join->op.stopped = OP_STOP_TIMEOUT;
+  op_fail(&join->op, OP_NOT_SENT, "timeout", "the task took too long");
+}
+
 static void end_task(lua_State *from, struct task *task, bool ok) {
+  bool overran = !ok && task->ends_ns != 0 && loop_now_ns() > task->ends_ns;
   task->ended = true;
   task->ok = ok;
   drop_spent(task);
   for (struct join_op *join = task->joiners; join != NULL;) {
     struct join_op *next = join->next;
-    op_finish(&join->op);
+    end_join(join, overran);
     join = next;
   }
   task->joiners = NULL;
@@ -197,7 +222,9 @@ static void resume_task(lua_State *from, struct task *task) {
   int nargs = task->started ? 0 : task->nargs;
   task->started = true;
   int nresults = 0;
+  const struct runaway_task before = runaway_enter(task->ends_ns, task->place);
   int status = lua_resume(task->co, from, nargs, &nresults);
+  runaway_leave(before);
   if (status == LUA_YIELD) {
     lua_pop(task->co, nresults);
     drop_spent(task);
@@ -206,8 +233,6 @@ static void resume_task(lua_State *from, struct task *task) {
   }
   running_task = outer;
 }
-
-static struct task *check_task(lua_State *L, int idx) { return luaL_checkudata(L, idx, TASK_TYPE); }
 
 static void destroy_start(struct op *op) { free(op); }
 
@@ -231,6 +256,11 @@ static struct task *new_task(lua_State *L, int first) {
   task->nargs = nargs;
   lua_pushvalue(L, -1);
   task->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+  runaway_watch(task->co);
+  if (running_task != NULL) { /* a branch has no more time than what it is a branch of */
+    task->ends_ns = running_task->ends_ns;
+    task->place = running_task->place;
+  }
   return task;
 }
 
@@ -240,7 +270,6 @@ static int l_spawn(lua_State *L) {
   if (start == NULL) return luaL_error(L, "out of memory");
   op_open(start, &start_class);
   struct task *task = new_task(L, 1);
-  lua_sethook(task->co, look_at_the_clock, LUA_MASKCOUNT, LOOK_EVERY);
   start->waiter = task;
   start->on_ready = on_op_ready;
   task->waits = start;
@@ -304,7 +333,11 @@ static int l_join(lua_State *L) {
   join->target = task;
   join->next = task->joiners;
   task->joiners = join;
-  if (seconds > 0) op_set_timeout(&join->op, (uint64_t)ceil(seconds * 1000));
+  if (seconds > 0) {
+    op_set_timeout(&join->op, (uint64_t)ceil(seconds * 1000));
+    uint64_t ends_ns = in_seconds(seconds);
+    if (task->ends_ns == 0 || ends_ns < task->ends_ns) task->ends_ns = ends_ns;
+  }
   return task_await(L, &join->op, push_joined);
 }
 
@@ -381,7 +414,8 @@ int task_run_main(lua_State *L, int nargs) {
 static const luaL_Reg task_library[] = {
     {"spawn", l_spawn},     {"join", l_join},     {"cancel", l_cancel},       {"sleep", l_sleep},
     {"running", l_running}, {"locals", l_locals}, {"traceback", l_traceback},
-    {"check_can_wait", l_check_can_wait}, {"deadline", l_deadline}, {NULL, NULL}};
+    {"check_can_wait", l_check_can_wait}, {"deadline", l_deadline},
+    {"place", l_place}, {"in_flight", l_in_flight}, {NULL, NULL}};
 
 int luaopen_host_task(lua_State *L) {
   luaL_newmetatable(L, TASK_TYPE);

@@ -27,6 +27,10 @@ void term_flush(void);
 void term_message(const char *kind, const char *text, size_t len, const char *hint,
                   size_t hint_len);
 
+/* "opsrun: text" and the hint ("" for none), by one write that does not wait for a reader, when the
+   process is about to end itself and nothing else may be trusted. Masks and filters nothing. */
+void term_last_words(const char *text, const char *hint);
+
 /* Standard input and standard error are terminals: then there is a person to ask. */
 bool term_is_terminal(void);
 
