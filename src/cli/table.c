@@ -117,6 +117,8 @@ const struct cli_option cli_option_table[] = {
      "End the run after TIME, such as 30m"},
     {"fail-on", 0, CLI_TEXT, "LEVEL", NULL, "warning|critical", PLAYS, ENDING,
      "Exit 1 when a check is this bad, also in a dry run: warning, critical"},
+    {"memory", 0, CLI_TEXT, "SIZE", NULL, NULL, PLAYS | GOES_ON, ENDING,
+     "End the run when its data takes more memory; default: 1gb"},
     {"undo-on-failure", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS | GOES_ON, ENDING,
      "Take back what was changed when a step fails"},
     {"anchor", 0, CLI_TEXT, "TEXT|FILE", NULL, NULL, ON(CLI_VERIFY), PROOF,
