@@ -30,8 +30,8 @@ static const char start_script[] =
     "sed -i '1i host all locked 127.0.0.1/32 scram-sha-256' $DIR/data/pg_hba.conf\n"
     "$as $bin/pg_ctl -D $DIR/data -l $DIR/server.log -w start >>$DIR/log 2>&1\n"
     "env -u PGOPTIONS -u PGHOST $bin/psql -v ON_ERROR_STOP=1 -h 127.0.0.1 -p $PORT -U postgres -q >>$DIR/log 2>&1 <<EOF\n"
-    "CREATE ROLE plain LOGIN; CREATE ROLE locked LOGIN PASSWORD 'right';\n"
-    "GRANT pg_read_all_data, pg_read_all_stats TO plain;\nEOF\n";
+    "CREATE ROLE plain LOGIN; CREATE ROLE owner LOGIN; CREATE ROLE locked LOGIN PASSWORD 'right';\n"
+    "GRANT pg_read_all_data, pg_read_all_stats TO plain, owner;\nEOF\n";
 
 static const char stop_script[] =
     "cd /; bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)\n"
@@ -76,8 +76,9 @@ static int run_claims(int port) {
   add_library(L, "pgquery", luaopen_host_pgquery);
   lua_pushfstring(L, "postgres://postgres@127.0.0.1:%d/postgres", port);
   lua_pushfstring(L, "postgres://plain@127.0.0.1:%d/postgres", port);
+  lua_pushfstring(L, "postgres://owner@127.0.0.1:%d/postgres", port);
   int failed = -1;
-  if (task_run_main(L, 3) == LUA_OK && lua_istable(L, -1)) {
+  if (task_run_main(L, 4) == LUA_OK && lua_istable(L, -1)) {
     failed = (int)luaL_len(L, -1);
     for (int i = 1; i <= failed; i++) {
       lua_rawgeti(L, -1, i);

@@ -172,7 +172,22 @@ probes.statements = {
   "SELECT * FROM parent",
 }
 
---- Refused for a plain role only: row security does not apply to the superuser.
+--- Everything of public belongs to the role `owner` from here on.
+probes.hand_over = {
+  [[DO $$ DECLARE o record; BEGIN
+    FOR o IN SELECT c.oid::regclass AS name, CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'S' THEN 'SEQUENCE'
+        ELSE 'TABLE' END AS kind FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'f', 'S', 'p')
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') LOOP
+      EXECUTE format('ALTER %s %s OWNER TO owner', o.kind, o.name);
+    END LOOP;
+    FOR o IN SELECT p.oid::regprocedure AS name FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') LOOP
+      EXECUTE format('ALTER ROUTINE %s OWNER TO owner', o.name);
+    END LOOP;
+  END $$]],
+}
+
+--- Refused for others than the superuser, to whom row security does not apply.
 probes.plain_role = { "SELECT * FROM guarded" }
 
 return probes
