@@ -114,6 +114,7 @@ local function end_run(run, failure, code, seconds)
     code = code,
     seconds = seconds,
     changes = run.changes,
+    standing = stack.standing(run),
     worst = event.worst,
     fidelity = event.fidelity,
     error = event.failure and { kind = event.failure.kind, message = event.failure.message } or nil,

@@ -216,6 +216,7 @@ local function settle(run, current, row, effect, known)
     not_kept = answer.happened and answer.value == nil and "its outcome was found out later" or nil,
     resolved = answer.by,
   })
+  known.finish = { outcome = answer.happened and "done" or "not sent" } -- in doubt no more, whoever counts at the end
   report.emit { event = "resolved", step = current.step.shown, effect = effect, happened = answer.happened, by = answer.by }
   if not answer.happened then
     return false

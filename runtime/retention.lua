@@ -36,7 +36,8 @@ local function judge(id, playbook)
   if not first or first.type ~= "run.start" or first.playbook ~= playbook then
     return false, false
   end
-  return true, first.mode == "dry" or (last ~= nil and last.type:find "^run%." ~= nil and over[last.state] == true)
+  local ended = last ~= nil and last.type:find "^run%." ~= nil and over[last.state] == true
+  return true, first.mode == "dry" or ended and (last.standing or 0) == 0
 end
 
 --- Removes what is too much. To know that, the ends of all runs with this name are read: in a long list this

@@ -8,6 +8,7 @@ local journal = require "runtime.journal"
 local plan = require "runtime.plan"
 local report = require "runtime.report"
 local resumed = require "runtime.resumed"
+local seconds_of = require "runtime.seconds"
 local step = require "runtime.step"
 local tasks = require "runtime.tasks"
 local stack = {}
@@ -26,7 +27,7 @@ local function insert(entries, entry)
   end
 end
 
-local function push(current, kind, text, fn, where)
+local function push(current, kind, text, fn, where, expires)
   if type(text) ~= "string" or type(fn) ~= "function" then
     error(errors.wrap(('%s: expected %s("what it does", function() … end)'):format(kind, kind), where), 0)
   end
@@ -44,6 +45,8 @@ local function push(current, kind, text, fn, where)
     -- one that was taken inside its step is taken there again, from the journal, and never at the end
     entry.number, entry.done = before.number, before.settled or before.done and before.at_end
     entry.taken_inside = before.done and not entry.done
+  elseif current.silent then
+    return entry -- the run that is gone through again never came so far: there is nothing to take back
   else
     run.stack_top[1] = run.stack_top[1] + 1
     entry.number = run.stack_top[1]
@@ -62,6 +65,7 @@ local function push(current, kind, text, fn, where)
     branch = current.branch,
     slot = slot,
     number = entry.number,
+    expires = expires,
   })
   return entry
 end
@@ -83,6 +87,9 @@ local function run_entry(run, entry)
     ctx.silent, ctx.buffer, ctx.replay = current.silent or false, current.buffer or false, current.replay or false
   end
   local ok, err = tasks.join(ctx, tasks.spawn(ctx, entry.fn, how_it_ended(run)))
+  if not ok and errors.is(err) and err.code == "end of journal" then
+    error(err, 0) -- the run that is gone through again did not come to its end: it is still to be taken
+  end
   entry.done = true
   local planned = not ok and errors.is(err, "planned")
   err = not ok and not planned and errors.wrap(err) or nil
@@ -107,6 +114,7 @@ local function pending(run, with_undo, only)
   for i = #run.stack, 1, -1 do
     local entry = run.stack[i]
     local open = not entry.done and not (run.unwinding and entry.taken_inside)
+      and (entry.kind ~= "standing" or run.taking_back)
     if open and (not only or only[entry]) and (entry.kind == "always" or with_undo) then
       list[#list + 1] = entry
     end
@@ -114,6 +122,15 @@ local function pending(run, with_undo, only)
   return list
 end
 stack.pending = pending
+
+--- How many things the run switched on to stay; nil for none.
+function stack.standing(run)
+  local count = 0
+  for _, entry in ipairs(run.stack) do
+    count = count + (entry.kind == "standing" and not entry.done and 1 or 0)
+  end
+  return count > 0 and count or nil
+end
 
 --- Works the stack off. Returns whether everything went well, and how many were run.
 ---@param with_undo boolean
@@ -186,8 +203,8 @@ function stack.build(host, globals)
     return false, err.message
   end
 
-  local ensure_options = { "is", "make", "back", "confirm", "lasts" }
-  local lasts_kind = { success = "undo", run = "always", standing = false }
+  local ensure_options = { "is", "make", "back", "confirm", "lasts", "expires" }
+  local lasts_kind = { success = "undo", run = "always", standing = "standing" }
 
   --- Changes something that can be taken back: reads `is`; if not so yet, asks, makes it, reads again.
   ---@return table handle with .back()
@@ -201,6 +218,12 @@ function stack.build(host, globals)
     local lasts = spec.lasts or "success"
     if lasts_kind[lasts] == nil then
       error(errors.wrap(("ensure '%s': lasts: expected success, run or standing, got '%s'"):format(text, tostring(lasts)), where), 0)
+    end
+    local expires = spec.expires and seconds_of(spec.expires, "ensure: expires", where)
+    if expires and lasts ~= "standing" then
+      error(errors.wrap(("ensure '%s': expires is for lasts = \"standing\""):format(text), where), 0)
+    elseif lasts == "standing" and not spec.back then
+      error(errors.wrap(("ensure '%s': what stands needs a back: opsrun undo RUN takes it"):format(text), where), 0)
     end
     local function is_so()
       local ctx = context.branch(current, "e" .. context.key(current).ordinal)
@@ -224,7 +247,7 @@ function stack.build(host, globals)
     local kind = lasts_kind[lasts]
     if spec.back and kind then
       -- On the stack before it is made: a half-made change is taken back too.
-      entry = push(current, kind, "take back: " .. text, spec.back, where)
+      entry = push(current, kind, "take back: " .. text, spec.back, where, expires)
     end
     local happened = rawget(current, "happened")
     current.happened = is_so -- of a change in doubt after kill -9 this decides

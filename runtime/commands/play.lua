@@ -5,6 +5,7 @@ local conduct = require "runtime.conduct"
 local engine = require "runtime.engine"
 local environments = require "runtime.environment"
 local frozen = require "runtime.frozen"
+local history = require "runtime.history"
 local journal = require "runtime.journal"
 local loader = require "runtime.loader"
 local params = require "runtime.params"
@@ -13,6 +14,19 @@ local run_of = require "runtime.run"
 local step_by_step = require "runtime.step_by_step"
 local step_options = require "runtime.step_options"
 local watch = require "runtime.watch"
+
+--- Earlier runs of this playbook that left something: said before it is played again.
+local function tell_left(host, playbook)
+  for _, summary in ipairs(history.left_by(playbook)) do
+    local left = summary.left and ("left %d thing%s to take back"):format(summary.left, summary.left == 1 and "" or "s")
+      or "holds a change nobody knows the outcome of"
+    host.term.message(
+      "note",
+      ("run '%s' of this playbook did not end well and %s"):format(summary.run, left),
+      ("opsrun resume %s or opsrun undo %s"):format(summary.run, summary.run)
+    )
+  end
+end
 
 ---@param services {host: table, options: table}
 ---@return integer exit code
@@ -29,6 +43,7 @@ return function(services)
   engine.select(run, declared) -- a mistyped id is no run
   step_by_step.open(host, options.flags)
   run.lock = run_lock.take(services, run)
+  tell_left(host, book.name)
   conduct.open_report(services)
   run.id, run.store = journal.create(book.name)
   run_of.open(services, run, declared)

@@ -15,7 +15,7 @@ local watch = require "runtime.watch"
 --- Goes through the finished steps, and as far as the journal goes through the one that was cut short, so that
 --- their ways back are there again. Nothing is sent, shown or written.
 local function rebuild(run, declared)
-  run.ways_only = true
+  run.ways_only, run.taking_back = true, true
   local ok, err = pcall(engine.run, run, declared)
   if not ok then
     error(err, 0)

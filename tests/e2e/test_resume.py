@@ -459,6 +459,38 @@ end)
         self.expect(self.resume(run), code=5, err=["it was closed"])
 
 
+class Standing(Resume):
+
+    def test_what_stands_is_listed_until_undo_takes_it_back_also_of_a_run_that_is_done(self):
+        flag = os.path.join(self.out, "flag")
+        text = f'''
+step("On", function()
+  ensure("the flag is up", {{ lasts = "standing", expires = "1h",
+    is = function() return files.stat("{flag}") ~= nil end,
+    make = function() files.write("{flag}", "up") end,
+    back = function() files.remove("{flag}") end }})
+end)
+'''
+        self.expect(self.opsrun("runs", "--standing"), code=0, out=["nothing stands"])
+        self.expect(self.opsrun("play", self.book(text), "-e", "lab"), code=0)
+        run = self.run_ids()[-1]
+        self.expect(self.opsrun("runs", "--standing"), out=[f"{run} +lab .* the flag is up"], absent=["EXPIRED"])
+        self.expect(self.opsrun("status"), out=["nothing is running"])
+        self.expect(self.opsrun("undo", run, "--yes"), code=0)
+        self.assertFalse(os.path.exists(flag))
+        self.expect(self.opsrun("runs", "--standing"), out=["nothing stands"])
+
+    def test_the_next_play_says_what_an_earlier_run_left(self):
+        text = f'''
+step("A", function() undo("lower it", function() {self.append('"low"')} end) {self.append('"now"')} {self.wait()} end)
+'''
+        run = self.killed(text)
+        self.expect(self.opsrun("runs"), out=["left", f"{run} .*interrupted .* 1"])
+        self.let_go()
+        self.expect(self.opsrun("play", self.path("books/trial.lua"), "-e", "lab"), code=0,
+                    err=[f"run '{run}' of this playbook did not end well and left 1 thing to take back", f"opsrun undo {run}"])
+
+
 class Replayed(Resume):
 
     def test_replay_shows_the_same_bytes_twice_and_sends_nothing(self):
