@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -83,6 +84,11 @@ class Case:
 
     def tally(self):
         return judge.tally(self)
+
+
+def spread(points, number):
+    """So many of a list, evenly."""
+    return [points[i * len(points) // number] for i in range(number)]
 
 
 def reap():
@@ -181,36 +187,49 @@ def go_on(case, result, command="resume"):
             for gate in asked:
                 answers += ["--answer", judge.answer(case, gate, doubts, result)]
         elif code != 0 and not (code == 5 and over(case)):
-            said = re.search(r"(?m)^opsrun: .*", text)
-            result["wrong"] = f"{command} ended with code {code}: {said and said.group()}"
+            result["wrong"] = f"{command} ended with code {code}: {said(text)}"
             return
     if not over(case):
         result["wrong"] = f"not done after {result['resumes']} times {command}"
+
+
+def said(text):
+    """opsrun's own last word."""
+    line = re.search(r"(?m)^opsrun: .*", text)
+    return line.group() if line else text[-200:]
+
+
+def blank(case, point, again):
+    """A verdict, before anything has happened."""
+    return {"point": point, "again": again, "tag": case.tag, "killed": False, "pair": False, "place": "", "doubts": [],
+            "ended": [], "asked": [], "resumes": 0, "last": "", "wrong": None}
+
+
+def finished(case, result):
+    """The verdict, with the journal of what is wrong; OPSRUN_MATRIX_KEEP=1 leaves its folder there, too."""
+    if result["wrong"]:
+        result["journal"] = [judge.line(record) for record in case.journal()]
+    if not (result["wrong"] and os.environ.get("OPSRUN_MATRIX_KEEP")):
+        case.close()
+    return result
 
 
 def one(job):
     """A point from kill to verdict. In a process of its own, where waiting for orphans harms nobody."""
     servers, expected, point, again, number = job
     case = Case(servers, point["book"], f"{point['book']}-{number}")
-    result = {"point": point, "tag": case.tag, "again": again, "resumes": 0, "asked": [], "wrong": None, "killed": False, "last": "",
-              "doubts": [], "place": "", "pair": False}
+    result = blank(case, point, again)
     try:
         result["killed"] = killed(case, case.words(), point)
         judge.note_place(case, result)
         if again and result["killed"] and not over(case):
             words = [OPSRUN, "resume", case.run_id(), "--yes", *ANSWERS.get(case.book, ())]
             result["pair"] = killed(case, words, again)
-            judge.note_place(case, result)
         go_on(case, result)
         judge.compare(case, result, expected[case.book])
     except Exception as error:      # pylint: disable=broad-except   a verdict, too: this point is wrong
         result["wrong"] = f"{type(error).__name__}: {error}"
-    if result["wrong"]:
-        result["journal"] = [judge.line(record) for record in case.journal()]
-        result["room"] = case.room
-    if not (result["wrong"] and os.environ.get("OPSRUN_MATRIX_KEEP")):
-        case.close()
-    return result
+    return finished(case, result)
 
 
 def in_own_process():
@@ -256,13 +275,29 @@ class MatrixTest(LabTest):
             wrong = judge.more_than_once(cls.expected[book])
             assert not wrong, f"{book}.lua, whole: {wrong}"
 
+    def pairs(self, number, seed):
+        """Points, and for each a second one for the resume, in which fewer calls are made."""
+        chance, books = random.Random(seed), [points for points in self.points.values()]
+        first = [chance.choice(chance.choice(books)) for _ in range(number)]
+        second = [chance.choice([other for other in self.points[point["book"]] if not other.get("path")]) for point in first]
+        return first, [{**other, "number": chance.randint(1, other["number"])} for other in second]
+
+    @classmethod
+    def number(cls):
+        """One that no run of this class had: what the servers counted is told apart by it."""
+        cls.numbers = getattr(cls, "numbers", 0) + 1
+        return cls.numbers
+
     def kill_at(self, points, again=None):
         """The verdict of each point, in order; of each pair when `again` gives a second point."""
-        jobs = [(self.servers, self.expected, point, again and again[i], str(i))
-                for i, point in enumerate(points)]
+        jobs = [(self.servers, self.expected, point, again and again[i], self.number()) for i, point in enumerate(points)]
         return list(self.workers.map(one, jobs, chunksize=1))
 
     def expect_all_well(self, results):
+        print("\n" + judge.summary(results))
+        self.expect_well(results)
+
+    def expect_well(self, results):
         wrong = [result for result in results if result["wrong"]]
         if wrong:
             kinds = {}

@@ -10,7 +10,7 @@ from harness import ROOT  # noqa: F401   puts the lab's modules on the path
 import pq
 import resp
 
-SETTLED_BY_THEMSELVES = ("sql.", "files.", "notify.")
+SETTLED_BY_THEMSELVES = ("sql.", "files.write", "files.append", "files.remove", "files.truncate", "files.mkdir", "notify.")
 
 
 def tally(case):
@@ -48,7 +48,8 @@ def files(case):
                 with opened(path, "rt") as file:
                     found[os.path.basename(path)] = count(file.read().split())
     room = os.path.join(case.dir, "room")
-    found["room"] = sorted(os.listdir(room)) if os.path.isdir(room) else []
+    names = sorted(os.listdir(room)) if os.path.isdir(room) else []
+    found["room"] = [name for name in names if not name.startswith(".opsrun-")]     # what a killed write leaves beside
     return found
 
 
@@ -106,15 +107,24 @@ def effects(records):
 def happened(case, begin):
     """Has anybody seen this change? None when its marks do not tell."""
     text, counted = json.dumps(begin), case.tally()
-    switch = re.search(r"/switch/[^/\"]+/(\w+)", text)
+    switch = re.search(r"/switch/[^/\"]+/(\w+)/(on|off)", text)
     if switch:
-        turned = "on" if re.search(r'on\W{1,4}true', text) else "off"
-        return f"{switch.group(1)}_{turned}" in counted["requests"]
+        return f"{switch.group(1)}_{switch.group(2)}" in counted["requests"]
+    if begin["kind"] == "files.compress":
+        return compressed(case, "room/list")
     seen = {mark for marks in counted.values() if isinstance(marks, dict) for mark in marks}
     wanted = set(re.findall(r"\bm_\w+", text))
     if f"matrix:{case.tag}:pair" in text:
         wanted = {"m_pair_key"}
     return bool(wanted & seen) if wanted else None
+
+
+def compressed(case, name):
+    """Is the compressed file there, whole? Then whoever looks after it removes the original by hand."""
+    path = os.path.join(case.dir, name)
+    if os.path.exists(path) and os.path.exists(path + ".gz"):
+        os.unlink(path)
+    return os.path.exists(path + ".gz")
 
 
 def answer(case, gate, before, result):
@@ -134,12 +144,9 @@ def note_place(case, result):
     """Where the kill struck: which effects are in doubt, and whether they were seen; else the last record."""
     records = case.journal()
     for begin in doubts(records):
-        seen = None if begin["kind"].startswith(("sql.", "files.")) else happened(case, begin)
-        result["doubts"].append((what(begin), seen))
+        result["doubts"].append((what(begin), happened(case, begin)))
     changes = [record for record in records if record["type"] in ("effect.begin", "effect.end") and is_change(record)]
-    last = changes[-1] if changes else None
-    if last and last["type"] == "effect.end":
-        result["recorded"] = what(last)
+    result["ended"] += [what(record) for record in changes if record["type"] == "effect.end"][-1:]
     result["place"] = records[-1]["type"] if records else "before the run"
 
 
@@ -152,7 +159,7 @@ def compare(case, result, expected):
         expected.pop("room")
     else:
         expected = dict(expected)
-    ways_asked = any(" 1u" in asked for asked in result["asked"])     # the others do not wait for a way in doubt
+    ways_asked = any(".u" in asked for asked in result["asked"])     # the others do not wait for a way in doubt
     if case.book != "switches" or ways_asked:       # in which requests come one after another
         expected.pop("order")
         counted.pop("order")
@@ -163,3 +170,40 @@ def compare(case, result, expected):
             if isinstance(was, dict):
                 odd = {mark: (was.get(mark), is_now.get(mark)) for mark in {*was, *is_now} if was.get(mark) != is_now.get(mark)}
                 result["wrong"] = f"{where}: mark: (expected, counted) {odd}"
+
+
+def summary(results):
+    """What became of them, in one text."""
+    killed = [result for result in results if result["killed"]]
+    wrong = [result["wrong"] for result in killed if result["wrong"]]
+    doubts = [doubt for result in killed for doubt in result["doubts"]]
+    asked = [len(result["asked"]) for result in killed]
+    resumes = [result["resumes"] for result in killed]
+    pairs = sum(result["pair"] for result in killed)
+    return "\n".join([
+        f"{len(killed)} kills{f', {pairs} of them with a second kill in the resume' if pairs else ''}: "
+        f"{len(killed) - len(wrong)} resumed, {len(wrong)} wrong; {len(results) - len(killed)} outlived their point",
+        "changes repeated or lost: " + (f"{len(wrong)} runs" if wrong else "0"),
+        f"in doubt at the kill: {len(doubts)} changes in {sum(bool(result['doubts']) for result in killed)} runs; "
+        f"found out without a question: {len(doubts) - sum(asked)}, asked: {sum(asked)}, at most {max(asked, default=0)} a run",
+        "asked by kind: " + json.dumps(count([name.split(" ")[0] for result in killed for name in result["asked"]])),
+        "resumes needed: " + json.dumps({str(n): resumes.count(n) for n in sorted(set(resumes))}),
+        "killed behind: " + json.dumps(count(sorted(result["place"] for result in killed))),
+    ])
+
+
+def coverage(results, effects_of):
+    """{place: effects that no kill struck there}"""
+    missing = {}
+    for book, names in effects_of.items():
+        here = [result for result in results if result["point"]["book"] == book and result["killed"]]
+        doubts = [doubt for result in here for doubt in result["doubts"]]
+        struck = {
+            "begun, not recorded": {name for name, _ in doubts},
+            "begun, unsent": {name for name, seen in doubts if seen is not True},
+            "sent, unrecorded": {name for name, seen in doubts if seen is not False},
+            "recorded": {name for result in here for name in result["ended"]},
+        }
+        for place, found in struck.items():
+            missing.setdefault(place, []).extend(sorted(names - found))
+    return missing

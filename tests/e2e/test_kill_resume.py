@@ -1,4 +1,4 @@
-"""kill -9 at 150 places of five playbooks, then resume: every change is made once. The whole matrix is in
+"""kill -9 at 150 places of five playbooks, and 30 times once more, then resume: every change is made once. The whole matrix is in
 tests/full/test_kill_matrix.py."""
 
 import os
@@ -6,14 +6,9 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import main  # noqa: E402
-from kill_matrix import BOOKS, MatrixTest  # noqa: E402
+from kill_matrix import BOOKS, MatrixTest, spread  # noqa: E402
 
-KILLS = 150
-
-
-def spread(points, number):
-    """So many of a list, evenly."""
-    return [points[i * len(points) // number] for i in range(number)]
+KILLS, PAIRS = 150, 30
 
 
 class KilledAndResumed(MatrixTest):
@@ -27,6 +22,12 @@ class KilledAndResumed(MatrixTest):
         points = [point for book in BOOKS for point in spread(self.points[book], KILLS // len(BOOKS))]
         results = self.kill_at(points)
         self.expect_all_well(results)
+        self.assertGreaterEqual(sum(result["killed"] for result in results), KILLS * 9 // 10)
+
+    def test_30_are_killed_again_while_they_are_resumed(self):
+        results = self.kill_at(*self.pairs(PAIRS * 3 // 2, seed=3))
+        self.expect_all_well(results)
+        self.assertGreaterEqual(sum(result["pair"] for result in results), PAIRS * 9 // 10)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 everything that anybody has sent by then was read, also by a process that is dead by now.
 
   POST /mark/TAG/MARK            counts; the same Idempotency-Key once more is answered and not counted
-  PUT  /switch/TAG/NAME          {"on": true}; GET tells how it stands
+  PUT  /switch/TAG/NAME/on       or /off; GET /switch/TAG/NAME tells how it stands
   POST /message                  a webhook: counts the text's "TAG MARK", one Idempotency-Key once
   POST /refuse/TAG/MARK          409, not counted
   GET  /has/TAG/MARK             {"has": …}
@@ -73,13 +73,13 @@ class Server:
             for tag, mark in re.findall(r"\[([\w.-]+) (m_\w+)\]", body.decode(errors="replace"))[:1]:
                 self.ledger(tag).count(mark, key)
             return 200, {}
-        verb, tag, name = (words + ["", "", ""])[:3]
+        verb, tag, name, turned = (words + ["", "", "", ""])[:4]
         ledger = self.ledger(tag)
         if (method, verb) == ("POST", "mark"):
             ledger.count(name, key)
             return 200, {"mark": name}
         if (method, verb) == ("PUT", "switch"):
-            ledger.turn(name, json.loads(body)["on"])
+            ledger.turn(name, turned == "on")
             return 200, {"on": ledger.switches[name]}
         if (method, verb) == ("GET", "switch"):
             return 200, {"on": ledger.switches.get(name, False)}

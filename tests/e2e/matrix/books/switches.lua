@@ -5,7 +5,7 @@ playbook {
 }
 
 local function turn(p, name, on)
-  return http "count":put("/switch/" .. p.tag .. "/" .. name, { json = { on = on } })
+  return http "count":put("/switch/" .. p.tag .. "/" .. name .. (on and "/on" or "/off"))
 end
 
 local function is_on(p, name)
