@@ -282,7 +282,7 @@ end
 --- The record of a step that is over by the journal; its ways back are there again. Of a run whose ways back are
 --- all that is wanted, also of a step that was cut short or never began.
 local function take_over(run, node, parent, entry)
-  local record = make_record(run, node, parent, parent.replay)
+  local record = make_record(run, node, parent, entry)
   if not entry then
     record.state = "skipped"
     return record

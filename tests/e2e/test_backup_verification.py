@@ -355,6 +355,27 @@ class Interrupted(Backups):
         self.assertEqual(alive(below), set())
 
 
+    def killed(self):
+        process = self.slow_restore(60)
+        process.kill()
+        process.communicate(timeout=30)
+        self.assertTrue([name for name in self.databases() if name.startswith("test_restore")])
+        return self.run_ids()[-1]
+
+    def test_kill_9_and_resume_go_on_with_the_very_database_and_drop_it(self):
+        run = self.killed()
+        self.expect(self.opsrun("resume", run), code=7, err=["nobody knows whether this happened: restore backup.dump"])
+        done = self.opsrun("resume", run, "--answer", "restore-into-it.outcome=happened")
+        self.expect(done, code=0, out=["happened, not made again: restore backup.dump", "rows that differ"])
+        self.expect_clean(done.out)
+
+    def test_kill_9_and_undo_drop_the_database(self):
+        run = self.killed()
+        done = self.opsrun("undo", run, "--yes")
+        self.expect(done, code=7, out=["nobody knows whether this happened: restore backup.dump"])
+        self.expect_clean(done.out)
+
+
 class Peer(Backups):
 
     def test_setup_pins_the_peer_and_its_lock_names_no_registry(self):
