@@ -29,7 +29,6 @@ on["run.resume"] = function(self, r)
   if r.frozen then -- a changed playbook was taken
     self.start.frozen, self.start.digest = r.frozen, r.digest
   end
-  self.samples_from = #self.checks + 1
 end
 
 on["unwind"] = function(self, r)
@@ -60,7 +59,7 @@ on["step.start"] = function(self, r)
       table.insert(above.children, entry)
     end
   end
-  entry.attempt = r.attempt
+  entry.attempt, entry.began = r.attempt, r.n
   entry.starts[r.attempt] = entry.starts[r.attempt] or r.n
   entry.state, entry.ended, entry.value, entry.not_kept, entry.error, entry.reason = nil, nil, nil, nil, nil, nil
 end
@@ -71,6 +70,7 @@ on["step.end"] = function(self, r)
     entry.state, entry.ended, entry.value, entry.not_kept = r.state, r.n, r.value, r.not_kept
     entry.error, entry.reason, entry.seconds, entry.t = r.error, r.reason, r.seconds, r.t
     self.last_step = entry
+    entry.well = (entry.well or 0) + (r.state == "done" and 1 or 0)
   end
 end
 
@@ -184,6 +184,12 @@ function recording.read(records)
     end
   end
   return self
+end
+
+--- How often a step ended well.
+function recording:ended_well(path, id)
+  local entry = self:step(path, id)
+  return entry and entry.well or 0
 end
 
 --- The entry of a step, or nil when it never began.

@@ -9,6 +9,8 @@ local seconds_of = require "runtime.seconds"
 --- So many samples of a series are kept.
 local SERIES_CAP = 500
 --- Another run may be writing the same state: it is waited for, so many times 20 ms.
+--- So many of the newest steps that wrote a file are known in it.
+local MARKS = 50
 local LOCK_TRIES = 250
 
 --- "env.incident-db-exhaustion" or "env.@alerts": one safe file name.
@@ -23,6 +25,7 @@ end
 return function(services)
   local host, run = services.host, services.run
   local adapter = {}
+  local ends = {} -- how often a step of this session ended well
   local committed = {} -- by file: what this run knows it to hold
 
   local function load(file)
@@ -40,7 +43,7 @@ return function(services)
           outcome = "failed",
         }, 0)
       end
-      content.values, content.series = decoded.values or {}, decoded.series or {}
+      content.values, content.series, content.by = decoded.values or {}, decoded.series or {}, decoded.by
     elseif err.code ~= "missing" then
       error(errors.effect { message = err.message, code = err.code, outcome = "failed" }, 0)
     end
@@ -201,16 +204,47 @@ return function(services)
     end
   end
 
+  --- Which end of which step of which run this is: one that was killed between the file and its step.end comes to
+  --- the same end again, and must not count twice.
+  local function mark_of(step)
+    local place = step.path .. "/" .. step.id
+    local before = ends[place] or 0
+    if run.recording then
+      before = before + run.recording:ended_well(step.path, step.id)
+    end
+    ends[place] = (ends[place] or 0) + 1
+    return ("%s %s #%d"):format(run.id, place, before + 1)
+  end
+
+  --- Is it written already? Then nothing is done; else it is noted, the newest last.
+  local function note_mark(content, mark)
+    local by = content.by or {}
+    for _, known in ipairs(by) do
+      if known == mark then
+        return true
+      end
+    end
+    by[#by + 1] = mark
+    if #by > MARKS then
+      table.remove(by, 1)
+    end
+    content.by = host.json.array(by)
+    return false
+  end
+
   --- Writes what a step that ended well has set; in a dry run into the overlay. Its checks' values wait for
   --- the end of the run: a write for each step would cost more than most checks.
   ---@param step table the step's record
   function run.commit_state(step)
+    local mark = step.state_pending and not run.dry and mark_of(step)
     for file, pending in pairs(step.state_pending or {}) do
       if run.dry then
         apply(load(file), pending)
       else
         write(file, function(content)
-          apply(content, pending)
+          if not note_mark(content, mark) then
+            apply(content, pending)
+          end
         end)
       end
     end
