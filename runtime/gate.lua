@@ -244,7 +244,17 @@ local function replayed(run, current, row, effect)
     return settle(run, current, row, effect, known.doubt)
   end
   policy.count(run, effect)
-  if run.offline then
+  if run.offline and effect.class == "ask" then
+    local said = type(known.value) == "table" and known.value or { answer = known.value }
+    report.emit {
+      event = "gate",
+      step = current.step.shown,
+      id = effect.target,
+      text = effect.summary:gsub("^ask: ", ""),
+      answer = said.answer or said.note or "",
+      by = said.by,
+    }
+  elseif run.offline then
     report.emit { event = "effect", step = current.step.shown, effect = effect, ok = true, result = known.value }
   end
   return true, known.value, known.again and not run.offline

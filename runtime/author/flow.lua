@@ -124,6 +124,13 @@ function flow.build(host)
     local ctx = context.branch(current, "w" .. key.ordinal)
     ctx.unrecorded, ctx.reads_only = true, "wait_until"
     local known = replay.take(key, what)
+    if known and run.offline then
+      local message = ("%s: true after %s"):format(what, report_text.seconds_text(known.wait.seconds))
+      report.emit {
+        event = "wait", step = current.step.shown, over = true, ok = known.wait.ok, text = what,
+        message = known.wait.ok and message or known.wait.error,
+      }
+    end
     if known and not known.wait.not_kept then
       if known.wait.ok then
         return plain.revive(known.wait.value)

@@ -79,7 +79,8 @@ const struct cli_command cli_commands[CLI_COMMANDS] = {
 const struct cli_option cli_option_table[] = {
     {"environment", 'e', CLI_TEXT, "ENV", NULL, NULL, LOADS, BEFORE,
      "Play in this environment; default: $OPSRUN_ENV, else the only one"},
-    {"config", 0, CLI_TEXT, "DIR", NULL, NULL, LOADS, BEFORE, "Look for environments in DIR first"},
+    {"config", 0, CLI_TEXT, "DIR", NULL, NULL, LOADS | GOES_ON | ON(CLI_REPLAY), BEFORE,
+     "Look for environments in DIR first"},
     {"param", 'p', CLI_PAIRS, "NAME=VALUE", "params", NULL, ON(CLI_PLAY) | ON(CLI_PARAMS), BEFORE,
      "Set a parameter; may be repeated"},
     {"dry-run", 'n', CLI_FLAG, NULL, NULL, NULL, PLAYS, BEFORE,

@@ -1,0 +1,1 @@
+return { label = "golden", timezone = "Europe/Madrid" }
