@@ -148,6 +148,15 @@ local function performer(row, to_handle, where)
   end
 end
 
+--- Leaves an optional argument out where the next one stands in its place: db:each(text, fn).
+local function skip_missing(args, at, param, following)
+  local left_out = following and param[2]:sub(-1) == "?" and not fits(args[at], param[2]) and fits(args[at], following[2])
+  if left_out then
+    table.move(args, at, args.n, at + 1)
+    args[at], args.n = nil, args.n + 1
+  end
+end
+
 --- Builds the function behind one row.
 ---@param row opsrun.EffectRow
 ---@param where fun(): string? the author's line
@@ -188,6 +197,7 @@ local function build(row, where, to_handle)
     local args = table.pack(...)
     local call = { name = name, opts = {} }
     for i, param in ipairs(positional) do
+      skip_missing(args, i, param, positional[i + 1])
       if not fits(args[i], param[2]) then
         misuse(
           label,

@@ -4,7 +4,7 @@ local text = require "runtime.text"
 local sinks = {}
 
 --- The sinks there are, as a playbook names them in `to`.
-sinks.names = { "env", "file", "header", "stdin" }
+sinks.names = { "env", "file", "header", "redis", "sql", "stdin" }
 
 local allowed = setmetatable({}, { __mode = "k" })
 
@@ -17,7 +17,7 @@ end
 
 --- Raises `refused` when the secret is not for this sink.
 ---@param secret any what is no limited secret passes
----@param sink "env"|"file"|"header"|"stdin"
+---@param sink "env"|"file"|"header"|"redis"|"sql"|"stdin"
 ---@param place string "shell.run"
 function sinks.check(secret, sink, place)
   local list = allowed[secret]

@@ -1,5 +1,6 @@
 --- Commands as lists of words: made from what an author wrote, shown so that a person can read them.
 local errors = require "runtime.errors"
+local sinks = require "runtime.sinks"
 local units = require "runtime.units"
 local words = {}
 
@@ -10,7 +11,10 @@ end
 --- One word as it is sent: text, number or secret. A duration is its seconds, a size its bytes.
 local function plain(value, host)
   local kind = type(value)
-  if kind == "string" or host.secret.is(value) then
+  if kind == "string" then
+    return value
+  elseif host.secret.is(value) then
+    sinks.check(value, "redis", "redis")
     return value
   elseif kind == "number" then
     if value ~= value or value == math.huge or value == -math.huge then

@@ -1,5 +1,6 @@
 --- Lua values as values the client can bind: json.null and false stay what they are, tables become
 --- array literals, durations and sizes their text.
+local sinks = require "runtime.sinks"
 local bind = {}
 
 local function quote(text)
@@ -62,6 +63,7 @@ function bind.value(value, null)
   elseif type(value) == "function" or type(value) == "thread" then
     return nil, ("a %s cannot be bound"):format(type(value))
   end
+  sinks.check(value, "sql", "sql")
   return value
 end
 

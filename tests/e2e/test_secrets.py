@@ -247,7 +247,8 @@ class Made(Secrets):
         new = 'local key = secret.new { name = "KEY", to = "stdin" }\n'
         self.expect(self.made(new + self.HAND % self.path("got")), code=0)
         for body in ('shell.run({ "env" }, { env = { KEY = key } })', f'files.write("{self.path("x")}", key)',
-                     f'http.get("{self.lab.env["APP_URL"]}/health", {{ headers = {{ ["X-Key"] = key }} }})'):
+                     f'http.get("{self.lab.env["APP_URL"]}/health", {{ headers = {{ ["X-Key"] = key }} }})',
+                     'sql "primary":query("SELECT length($1::text)", { key })', 'redis "cache":set("key", key)'):
             self.expect(self.made(new + body), code=5, err=["‹secret:KEY› is not for '.*made for 'stdin'"])
         self.assertFalse(os.path.exists(self.path("x")))
 
