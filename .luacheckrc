@@ -15,6 +15,10 @@ local playbook = { std = "min", read_globals = words }
 files["playbooks"] = playbook
 files["stdlib"] = playbook
 files["bench"] = playbook
+files["tests/e2e/matrix"] = playbook
+files["tests/golden"] = playbook
+files["tests/e2e/matrix/environments"] = { std = "none", read_globals = { "secret", "env" } }
+files["tests/golden/format-1/environments"] = { std = "none", read_globals = { "secret", "env" } }
 local environment = { std = "none", read_globals = { "secret", "env" } }
 files["thresholds"] = { std = "none" }
 files["environments"] = environment

@@ -146,6 +146,12 @@ function resuming.open(services, id, doing)
   if not rec.start then
     error(errors.refused { message = ("run '%s' ended before it did anything"):format(id), hint = "play it again" }, 0)
   end
+  if (rec.start.format or 0) > journal.format then
+    error(errors.precondition {
+      message = ("run '%s' was made by opsrun %s, whose journal this one does not know"):format(id, tostring(rec.start.opsrun)),
+      hint = "go on with it by that version",
+    }, 0)
+  end
   need_open(id, rec, doing)
   local self = { id = id, store = store, recording = rec, notice = notice }
   local flags = merged(services, rec)

@@ -186,6 +186,7 @@ function run_of.start_record(services, run, book)
     protected = run.environment.protected or nil,
     operator = run.operator,
     hostname = host.system.hostname(),
+    cwd = host.system.cwd and host.system.cwd() or nil,
     pid = host.system.pid(),
     seed = run.seed,
     mode = run.dry and "dry" or "live",

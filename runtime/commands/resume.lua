@@ -172,6 +172,10 @@ return function(services)
   journal.write(run, record, true)
   journal.opened(run)
   conduct.announce(opened.services, run, opened.book, { done_before(run, opened.declared) })
+  local began_in, here = opened.recording.start.cwd, services.host.system.cwd and services.host.system.cwd()
+  if began_in and here and began_in ~= here then
+    services.host.term.message("note", ("the run began in '%s', it goes on in '%s': relative paths mean others"):format(began_in, here))
+  end
   for _, line in ipairs(opened.changes) do
     services.host.term.message("note", line)
   end
