@@ -2,6 +2,7 @@
 --- side; a step inside a step at once. Never calls the host's clients.
 local context = require "runtime.context"
 local errors = require "runtime.errors"
+local plain = require "runtime.plain"
 local report = require "runtime.report"
 local resumed = require "runtime.resumed"
 local step = require "runtime.step"
@@ -123,7 +124,7 @@ function engine.value_of(current, node, where)
   elseif record.state == "failed" or record.state == "refused" or record.state == "cancelled" then
     error(errors.fail { message = ("step '%s', whose result is needed, %s"):format(node.name, record.state) }, 0)
   end
-  return record.value
+  return plain.own(record.value) -- what a step does to it is no other's matter
 end
 
 --- Passes a child's bad end on to the enclosing step.

@@ -1,5 +1,6 @@
 --- Parameters of a playbook: their types, the values a run gets and where each comes from: -p, then the
 --- environment's `params`, then the default.
+local closed = require "runtime.closed"
 local errors = require "runtime.errors"
 local ordered = require "runtime.ordered"
 local text = require "runtime.text"
@@ -191,13 +192,13 @@ local function strict(values, declared)
           2
         )
       end
-      return value
+      return closed.own(value) -- a list is every step's own
     end,
     __newindex = function(_, name)
       error(("parameter '%s' cannot be assigned"):format(tostring(name)), 2)
     end,
     __pairs = function()
-      return ordered.pairs(values)
+      return ordered.pairs(closed.own(values))
     end,
     __metatable = "params",
     __name = "params",

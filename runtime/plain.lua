@@ -1,5 +1,6 @@
 --- Values as plain data, which JSON can hold, and back: durations, sizes, times, windows and the names beside a
 --- list (`rows.columns`) are marked, so that a value comes out of the journal as it went in.
+local closed = require "runtime.closed"
 local times = require "runtime.times"
 local units = require "runtime.units"
 local plain = {}
@@ -74,6 +75,9 @@ copy = function(value, depth, keep)
     local marked = keep and type(key) == "string" and key:sub(1, 1) == "@"
     result[marked and ("@" .. key) or key] = copy(item, depth + 1, keep)
   end
+  if mt == false then -- an empty list of JSON's: its mark is closed
+    return plain.array(result)
+  end
   return mt ~= nil and setmetatable(result, mt) or result
 end
 
@@ -87,6 +91,11 @@ end
 --- The same for the journal, from which values are given back to the playbook as they were: see plain.revive.
 function plain.keep(value)
   return copy(value, 0, true)
+end
+
+--- A copy that its receiver may change as it likes.
+function plain.own(value)
+  return closed.own(value, plain.array)
 end
 
 local revive

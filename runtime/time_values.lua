@@ -1,6 +1,7 @@
 --- What a time and a window of time are to a playbook: fields in the zone, arithmetic in seconds and by the
 --- calendar, comparison, texts. A time is a moment that knows its zone; it does not change.
 local civil = require "runtime.civil"
+local closed = require "runtime.closed"
 local time_text = require "runtime.time_text"
 local units = require "runtime.units"
 local values = {}
@@ -23,7 +24,7 @@ local values = {}
 ---@field label string as it was written
 
 local function is(value, name)
-  return type(value) == "table" and getmetatable(value) == name
+  return type(value) == "table" and closed.fields(value) ~= nil and getmetatable(value) == name
 end
 
 function values.is_time(value)
@@ -37,12 +38,6 @@ end
 --- Whole seconds as integers, so that texts and JSON have no ".0".
 local function neat(number)
   return math.tointeger(number) or number
-end
-
-local function closed(name)
-  return function()
-    error(("a %s cannot be changed: make a new one"):format(name), 2)
-  end
 end
 
 local function both_texts(a, b)
@@ -178,13 +173,13 @@ end
 local function time_metatable(clock)
   local mt = {}
   local function make(epoch, zone)
-    return setmetatable({ epoch = neat(epoch), zone = zone }, mt)
+    return closed.make({ epoch = neat(epoch), zone = zone }, mt)
   end
   local methods = methods_of(clock, make)
   compare(clock, mt)
-  mt.__index = function(self, key)
-    return methods[key] or field_of(clock, rawget(self, "epoch"), rawget(self, "zone"), key)
-  end
+  mt.__index = closed.index(function(_, key, fields)
+    return methods[key] or field_of(clock, fields.epoch, fields.zone, key)
+  end)
   mt.__add = function(a, b)
     local time, span = a, b
     if not values.is_time(a) then
@@ -203,7 +198,7 @@ local function time_metatable(clock)
   mt.__tostring = function(time)
     return values.text(clock, time.zone, time.epoch)
   end
-  mt.__json, mt.__concat, mt.__newindex = mt.__tostring, both_texts, closed "time"
+  mt.__json, mt.__concat, mt.__newindex = mt.__tostring, both_texts, closed.newindex "time"
   mt.__name, mt.__metatable = "time", "time"
   return mt
 end
@@ -219,7 +214,8 @@ local window_metatable = {
     return w.label
   end,
   __concat = both_texts,
-  __newindex = closed "window",
+  __index = closed.index(),
+  __newindex = closed.newindex "window",
   __name = "window",
   __metatable = "window",
 }
@@ -233,7 +229,7 @@ local time_metatables = setmetatable({}, { __mode = "k" })
 ---@return opsrun.Time
 function values.at(clock, zone, epoch)
   time_metatables[clock] = time_metatables[clock] or time_metatable(clock)
-  return setmetatable({ epoch = neat(epoch), zone = zone }, time_metatables[clock])
+  return closed.make({ epoch = neat(epoch), zone = zone }, time_metatables[clock])
 end
 
 --- A window from its two moments.
@@ -241,7 +237,7 @@ end
 ---@return opsrun.Window
 function values.between(clock, zone, from, to, label)
   local window = { from = values.at(clock, zone, from), to = values.at(clock, zone, to), label = label }
-  return setmetatable(window, window_metatable)
+  return closed.make(window, window_metatable)
 end
 
 --- "2026-11-21 03:12:07" in the zone; without what is zero at its end: a whole minute, midnight.

@@ -1,6 +1,7 @@
 --- Durations and sizes as values: arithmetic in seconds and bytes, comparison with numbers and each
 --- other, `tostring` as a person writes them. Also windows of time, percent. Pure.
 --- Comparing with == needs two of a kind: Lua never asks a metatable about `duration == 5`.
+local closed = require "runtime.closed"
 local units = {}
 
 ---@class opsrun.Duration
@@ -55,11 +56,11 @@ local function neat(number)
 end
 
 local function make_duration(seconds)
-  return setmetatable({ seconds = neat(seconds) }, duration_mt)
+  return closed.make({ seconds = neat(seconds) }, duration_mt)
 end
 
 local function make_size(bytes)
-  return setmetatable({ bytes = neat(bytes) }, size_mt)
+  return closed.make({ bytes = neat(bytes) }, size_mt)
 end
 
 --- A duration from text ("5m", "1h30m", "500ms", "7d"), seconds, or a duration; nil when it is none.
@@ -98,11 +99,13 @@ function units.size(value)
 end
 
 function units.is_duration(value)
-  return type(value) == "table" and rawget(value, "seconds") ~= nil and getmetatable(value) == "duration"
+  local fields = type(value) == "table" and closed.fields(value)
+  return fields and fields.seconds ~= nil or false
 end
 
 function units.is_size(value)
-  return type(value) == "table" and rawget(value, "bytes") ~= nil and getmetatable(value) == "size"
+  local fields = type(value) == "table" and closed.fields(value)
+  return fields and fields.bytes ~= nil or false
 end
 
 --- "1h30m", "500ms", "1.5ms", "0s": exact, in the largest units that are whole.
@@ -208,9 +211,7 @@ local function define(mt, name, is_own, field, make, render, parse_text)
   mt.__concat = function(a, b)
     return tostring(a) .. tostring(b)
   end
-  mt.__newindex = function()
-    error(("a %s cannot be changed: make a new one"):format(name), 2)
-  end
+  mt.__index, mt.__newindex = closed.index(), closed.newindex(name)
   mt.__name = name
   mt.__metatable = name
 end

@@ -43,9 +43,11 @@ bool json_is_null(lua_State *L, int idx) {
 static void push_array_metatable(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key) != LUA_TNIL) return;
   lua_pop(L, 1);
-  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 2);
   lua_pushliteral(L, "array");
   lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 0); /* all arrays share it: nobody may add to it */
+  lua_setfield(L, -2, "__metatable");
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &array_key);
 }

@@ -166,6 +166,10 @@ local function record_types()
       end
     end
   end
+  local last_words = "src/lua/last_words.c" -- the one record that is written without Lua
+  for name in source.read(last_words):gmatch '\\"type\\":\\"([%w.]+)' do
+    types[name] = last_words
+  end
   return types
 end
 
