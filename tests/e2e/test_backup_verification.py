@@ -251,6 +251,10 @@ class Broken(Backups):
         self.assertIn("/hooks/team", self.told()[1])
 
     def test_rows_that_the_backup_lacks_are_found(self):
+        # however fresh the lab is: its own orders are hours old, the late ones one hour
+        self.lab.ask("UPDATE orders SET created_at = created_at - interval '3 hours'")
+        self.addCleanup(self.lab.ask, "UPDATE orders SET created_at = created_at + interval '3 hours'")
+        self.lab.call("backup")
         self.lab.ask("INSERT INTO orders (user_id, status, total, created_at) SELECT 1, 'late', 1, now() - interval '1 hour'"
                      " FROM generate_series(1, 400)")
         self.lab.ask("UPDATE feature_flags SET rollout_percentage = 26 WHERE name = 'new-search'")
