@@ -57,6 +57,9 @@ function engine.builder(host)
       __tostring = function()
         return "step '" .. node.name .. "'"
       end,
+      __newindex = function()
+        error(("step '%s' cannot be assigned to: its result is what a call of it returns"):format(node.name), 2)
+      end,
       __metatable = "step",
     })
   end
