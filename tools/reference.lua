@@ -2,8 +2,12 @@
 --- "<!-- begin NAME -->" and "<!-- end NAME -->". --check: 1 when one is stale.
 package.path = "./?.lua;" .. package.path
 local effects = require "runtime.effects"
+local options = require "tools.options"
 local signatures = require "runtime.author.signatures"
 local source = require "tools.source"
+
+--- Pages that hold a module of another name; all others are called as their module.
+local pages = { people = "people", folder = "artifact" }
 
 local function escape(text)
   return (text:gsub("|", "\\|"))
@@ -33,25 +37,76 @@ end
 
 local generated = {}
 
---- One table row an effect.
+local function page_of(row)
+  return pages[row.module] or row.module
+end
+
+--- Every effect, one row each, with the page that explains it.
 function generated.effects()
-  local lines = { "| effect | call | class | returns | options beside the common ones | |", "|---|---|---|---|---|---|" }
+  local lines = { "| call | class | returns | | page |", "|---|---|---|---|---|" }
   for _, kind in ipairs(effects.kinds()) do
     local row = effects.row(kind)
-    lines[#lines + 1] = ("| `%s` | `%s` | %s | %s | %s | %s |"):format(
-      kind,
-      escape(call_text(row)),
-      row.class,
-      escape(row.returns),
-      #(row.options or {}) > 0 and "`" .. table.concat(row.options, "` `") .. "`" or "–",
-      escape(row.help)
-    )
+    lines[#lines + 1] = ("| `%s` | %s | %s | %s | [%s](%s.md) |"):format(
+      escape(call_text(row)), row.class, escape(row.returns), escape(row.help), page_of(row), page_of(row))
   end
   return lines
 end
 
+--- The calls of one page.
+local function call_lines(page)
+  local lines = { "| call | class | returns | |", "|---|---|---|---|" }
+  for _, kind in ipairs(effects.kinds()) do
+    local row = effects.row(kind)
+    if page_of(row) == page then
+      lines[#lines + 1] = ("| `%s` | %s | %s | %s |"):format(escape(call_text(row)), row.class, escape(row.returns), escape(row.help))
+    end
+  end
+  return lines
+end
+
+--- The options of one page, each with the calls that take it.
+local function option_lines(page)
+  local lines = { "| option | type, unit | of | |", "|---|---|---|---|" }
+  local names, takers, calls = {}, {}, 0
+  for _, kind in ipairs(effects.kinds()) do
+    local row = effects.row(kind)
+    calls = calls + (page_of(row) == page and row.class ~= "pure" and 1 or 0)
+    for _, name in ipairs(page_of(row) == page and row.options or {}) do
+      if not takers[name] then
+        names[#names + 1], takers[name] = name, { row = row }
+      end
+      table.insert(takers[name], row.face == "call" and row.module or row.verb)
+    end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local taker = takers[name]
+    local option = assert(options.of(taker.row, name), ("tools/options.lua says nothing of '%s' of %s"):format(name, taker.row.kind))
+    local of = #taker == calls and "all" or "`" .. table.concat(taker, "` `") .. "`"
+    lines[#lines + 1] = ("| `%s` | %s | %s | %s |"):format(name, option[1], of, escape(option[2]))
+  end
+  if #names == 0 then
+    return { "None of its own." }
+  end
+  return lines
+end
+
+for _, kind in ipairs(effects.kinds()) do
+  local page = page_of(effects.row(kind))
+  generated["calls-" .. page] = function()
+    return call_lines(page)
+  end
+  generated["options-" .. page] = function()
+    return option_lines(page)
+  end
+end
+
 generated["common-options"] = function()
-  return { "Common options: `" .. table.concat(effects.common, "` `") .. "`." }
+  local lines = { "| option | type, unit | |", "|---|---|---|" }
+  for _, name in ipairs(effects.common) do
+    lines[#lines + 1] = ("| `%s` | %s | %s |"):format(name, options.common[name][1], escape(options.common[name][2]))
+  end
+  return lines
 end
 
 local function signature_lines(room)
@@ -87,7 +142,7 @@ for _, room in ipairs { "steps", "report", "course", "back" } do
 end
 
 local checking, stale = arg[1] == "--check", false
-for _, path in ipairs { "docs/reference/primitives.md", "docs/reference/steps.md" } do
+for _, path in ipairs(source.files(".md", "docs/reference")) do
   local text = source.read(path)
   local new = text:gsub("(<!%-%- begin ([%w%-]+) %-%->\n).-(<!%-%- end [%w%-]+ %-%->)", function(begin, name, ending)
     local make = assert(generated[name], path .. ": nothing generates '" .. name .. "'")

@@ -3,6 +3,14 @@
 
 ---@alias opsrun.Duration number|string|table seconds, "5m", or a duration parameter
 
+---@class opsrun.options what every effect takes
+---@field id string? of confirm, ask, manual, choose: the gate's id; of others a name in the journal
+---@field timeout opsrun.Duration? how long it may take
+---@field on_dry table? fields that a change's result has in a dry run: { count = #sessions }
+---@field costs table<string, number>? what it spends of the header's limits: { sessions = 20 }
+---@field happened function? did it happen? Asked after a kill in the middle of it; reads only, returns true, false, or nil for unknown
+---@field summary string? the author's words for a change; what is really sent stands beside them
+
 ---@param header table see docs/reference/header.md
 function playbook(header) end
 
@@ -222,7 +230,8 @@ function attempt(fn) end
 ---@field make function? needed: makes it so
 ---@field back function? takes it back
 ---@field confirm boolean|string? asks before it is made
----@field lasts string? "success" (default): taken back when the run fails; "run": at its end; "standing": never by itself
+---@field lasts string? "success" (default): taken back when the run fails; "run": at its end; "standing": by opsrun undo RUN only
+---@field expires opsrun.Duration? of a standing one: after this time opsrun runs --standing marks it
 
 --- reads whether it is so; if not asks, makes it, reads again. Already so is not ours and is left alone
 ---@param text string
@@ -264,13 +273,7 @@ function sleep(duration) end
 ---@class opsrun.files_library
 files = {}
 
----@class opsrun.options.files_append
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_append: opsrun.options
 
 --- appends to a file (change)
 ---@param path string
@@ -279,13 +282,7 @@ files = {}
 ---@return any # {count, size, freed, items, left}
 function files.append(path, text, opts) end
 
----@class opsrun.options.files_checksum
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_checksum: opsrun.options
 
 --- the SHA-256 of a file, as hexadecimal digits (read)
 ---@param path string
@@ -293,16 +290,10 @@ function files.append(path, text, opts) end
 ---@return any # string
 function files.checksum(path, opts) end
 
----@class opsrun.options.files_compress
----@field keep any?
----@field level any?
----@field open any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_compress: opsrun.options
+---@field keep boolean? leaves the original too
+---@field level integer? 6 unless said
+---@field open boolean? list: false only files that nobody holds open, true only the others; compress: true takes open files too
 
 --- compresses files to NAME.gz (change)
 ---@param what string|table
@@ -310,29 +301,17 @@ function files.checksum(path, opts) end
 ---@return any # {count, size, freed, items, left}
 function files.compress(what, opts) end
 
----@class opsrun.options.files_filesystems
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_filesystems: opsrun.options
 
 --- the file systems and what is left of them (read)
 ---@param opts? opsrun.options.files_filesystems
 ---@return any # rows
 function files.filesystems(opts) end
 
----@class opsrun.options.files_largest
----@field pattern any?
----@field older_than any?
----@field limit any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_largest: opsrun.options
+---@field pattern string? *.log, of the name; with a / in it of the path below the directory
+---@field older_than opsrun.Duration? since the last write
+---@field limit integer? the first so many; largest: 20 unless said
 
 --- the largest files below it (read)
 ---@param path string
@@ -340,22 +319,16 @@ function files.filesystems(opts) end
 ---@return any # entries .directories
 function files.largest(path, opts) end
 
----@class opsrun.options.files_list
----@field pattern any?
----@field recursive any?
----@field older_than any?
----@field newer_than any?
----@field larger_than any?
----@field open any?
----@field sort any?
----@field limit any?
----@field any_type any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_list: opsrun.options
+---@field pattern string? *.log, of the name; with a / in it of the path below the directory
+---@field recursive boolean? list: what is below, too; remove: a directory with all it holds
+---@field older_than opsrun.Duration? since the last write
+---@field newer_than opsrun.Duration? since the last write
+---@field larger_than integer|string|table? of the file
+---@field open boolean? list: false only files that nobody holds open, true only the others; compress: true takes open files too
+---@field sort string? name (default), size, oldest, newest
+---@field limit integer? the first so many; largest: 20 unless said
+---@field any_type boolean? not regular files alone
 
 --- lists what a directory holds (read)
 ---@param path string
@@ -363,15 +336,9 @@ function files.largest(path, opts) end
 ---@return any # entries .count .size .unread
 function files.list(path, opts) end
 
----@class opsrun.options.files_mkdir
----@field mode any?
----@field parents any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_mkdir: opsrun.options
+---@field mode string? "0640"; default: as before, or 0644, directories 0755
+---@field parents boolean? makes what is missing above it
 
 --- makes a directory; already there is no failure (change)
 ---@param path string
@@ -379,13 +346,7 @@ function files.list(path, opts) end
 ---@return any # {count, size, freed, items, left}
 function files.mkdir(path, opts) end
 
----@class opsrun.options.files_open
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_open: opsrun.options
 
 --- who holds something open (read)
 ---@param path string
@@ -393,14 +354,8 @@ function files.mkdir(path, opts) end
 ---@return any # rows .unseen
 function files.open(path, opts) end
 
----@class opsrun.options.files_read
----@field cap any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_read: opsrun.options
+---@field cap integer|string|table? of what is read: 16mb unless said; more is an error
 
 --- the text of a file (read)
 ---@param path string
@@ -408,14 +363,8 @@ function files.open(path, opts) end
 ---@return any # text
 function files.read(path, opts) end
 
----@class opsrun.options.files_remove
----@field recursive any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_remove: opsrun.options
+---@field recursive boolean? list: what is below, too; remove: a directory with all it holds
 
 --- removes files; with recursive = true directories too (change)
 ---@param what string|table
@@ -423,13 +372,7 @@ function files.read(path, opts) end
 ---@return any # {count, size, freed, items, left}
 function files.remove(what, opts) end
 
----@class opsrun.options.files_stat
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_stat: opsrun.options
 
 --- what a path is: type, size, age; nil when nothing is there (read)
 ---@param path string
@@ -437,15 +380,9 @@ function files.remove(what, opts) end
 ---@return any # entry?
 function files.stat(path, opts) end
 
----@class opsrun.options.files_tail
----@field lines any?
----@field cap any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_tail: opsrun.options
+---@field lines integer? 10 unless said
+---@field cap integer|string|table? of what is read: 16mb unless said; more is an error
 
 --- the last lines of a file (read)
 ---@param path string
@@ -453,13 +390,7 @@ function files.stat(path, opts) end
 ---@return any # lines
 function files.tail(path, opts) end
 
----@class opsrun.options.files_touch
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_touch: opsrun.options
 
 --- sets the time of the last write to now (change)
 ---@param what string|table
@@ -467,14 +398,8 @@ function files.tail(path, opts) end
 ---@return any # {count, size, freed, items, left}
 function files.touch(what, opts) end
 
----@class opsrun.options.files_truncate
----@field to any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_truncate: opsrun.options
+---@field to integer|string|table? what stays: 0 unless said
 
 --- cuts files to a size, 0 unless said so (change)
 ---@param what string|table
@@ -482,15 +407,9 @@ function files.touch(what, opts) end
 ---@return any # {count, size, freed, items, left}
 function files.truncate(what, opts) end
 
----@class opsrun.options.files_write
----@field mode any?
----@field create any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.files_write: opsrun.options
+---@field mode string? "0640"; default: as before, or 0644, directories 0755
+---@field create boolean? fails when the file is there
 
 --- writes a file whole, in place of the old one (change)
 ---@param path string
@@ -502,18 +421,12 @@ function files.write(path, text, opts) end
 ---@class opsrun.http
 local http_handle = {}
 
----@class opsrun.options.http_certificate
----@field query any?
----@field headers any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_certificate: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
 
 --- looks at the peer's TLS certificate (read)
 ---@param path? string
@@ -521,21 +434,15 @@ local http_handle = {}
 ---@return any # {subject, issuer, names, starts, expires, expires_in}
 function http_handle:certificate(path, opts) end
 
----@class opsrun.options.http_delete
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_delete: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- deletes a resource (change)
 ---@param path string
@@ -543,23 +450,17 @@ function http_handle:certificate(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:delete(path, opts) end
 
----@class opsrun.options.http_get
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_get: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- asks for a resource (read)
 ---@param path string
@@ -567,23 +468,17 @@ function http_handle:delete(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:get(path, opts) end
 
----@class opsrun.options.http_head
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_head: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- asks for a resource's headers (read)
 ---@param path string
@@ -591,23 +486,17 @@ function http_handle:get(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:head(path, opts) end
 
----@class opsrun.options.http_options
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_options: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- asks what a resource allows (read)
 ---@param path string
@@ -615,21 +504,15 @@ function http_handle:head(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:options(path, opts) end
 
----@class opsrun.options.http_pages
----@field items any?
----@field next any?
----@field limit any?
----@field query any?
----@field headers any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_pages: opsrun.options
+---@field items string? where the list stands in a page: "data"
+---@field next string|table? where the next page is, see below
+---@field limit integer? more than that is an error; 1,000 unless said
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
 
 --- iterates over a listing: every page is a get of its own, with page.items and page.number (read)
 ---@param path string
@@ -637,21 +520,15 @@ function http_handle:options(path, opts) end
 ---@return any # iterator of pages
 function http_handle:pages(path, opts) end
 
----@class opsrun.options.http_patch
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_patch: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- alters a resource (change)
 ---@param path string
@@ -659,21 +536,15 @@ function http_handle:pages(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:patch(path, opts) end
 
----@class opsrun.options.http_post
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_post: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- posts; a read where the environment's `reads` says so (change)
 ---@param path string
@@ -681,21 +552,15 @@ function http_handle:patch(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:post(path, opts) end
 
----@class opsrun.options.http_put
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_put: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- puts a resource (change)
 ---@param path string
@@ -703,23 +568,17 @@ function http_handle:post(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http_handle:put(path, opts) end
 
----@class opsrun.options.http_request
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_request: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- any method; GET, HEAD, OPTIONS are reads (change)
 ---@param method string
@@ -732,18 +591,12 @@ function http_handle:request(method, path, opts) end
 ---@overload fun(name: string): opsrun.http
 http = {}
 
----@class opsrun.options.http_certificate
----@field query any?
----@field headers any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_certificate: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
 
 --- looks at the peer's TLS certificate (read)
 ---@param path? string
@@ -751,21 +604,15 @@ http = {}
 ---@return any # {subject, issuer, names, starts, expires, expires_in}
 function http.certificate(path, opts) end
 
----@class opsrun.options.http_delete
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_delete: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- deletes a resource (change)
 ---@param path string
@@ -773,23 +620,17 @@ function http.certificate(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.delete(path, opts) end
 
----@class opsrun.options.http_get
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_get: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- asks for a resource (read)
 ---@param path string
@@ -797,23 +638,17 @@ function http.delete(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.get(path, opts) end
 
----@class opsrun.options.http_head
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_head: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- asks for a resource's headers (read)
 ---@param path string
@@ -821,23 +656,17 @@ function http.get(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.head(path, opts) end
 
----@class opsrun.options.http_options
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_options: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- asks what a resource allows (read)
 ---@param path string
@@ -845,21 +674,15 @@ function http.head(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.options(path, opts) end
 
----@class opsrun.options.http_pages
----@field items any?
----@field next any?
----@field limit any?
----@field query any?
----@field headers any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_pages: opsrun.options
+---@field items string? where the list stands in a page: "data"
+---@field next string|table? where the next page is, see below
+---@field limit integer? more than that is an error; 1,000 unless said
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
 
 --- iterates over a listing: every page is a get of its own, with page.items and page.number (read)
 ---@param path string
@@ -867,21 +690,15 @@ function http.options(path, opts) end
 ---@return any # iterator of pages
 function http.pages(path, opts) end
 
----@class opsrun.options.http_patch
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_patch: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- alters a resource (change)
 ---@param path string
@@ -889,21 +706,15 @@ function http.pages(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.patch(path, opts) end
 
----@class opsrun.options.http_post
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_post: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- posts; a read where the environment's `reads` says so (change)
 ---@param path string
@@ -911,21 +722,15 @@ function http.patch(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.post(path, opts) end
 
----@class opsrun.options.http_put
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_put: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- puts a resource (change)
 ---@param path string
@@ -933,23 +738,17 @@ function http.post(path, opts) end
 ---@return any # {status, url, headers, body, json, time, timing, tls} :at(path) :need(path)
 function http.put(path, opts) end
 
----@class opsrun.options.http_request
----@field query any?
----@field headers any?
----@field json any?
----@field form any?
----@field body any?
----@field file any?
----@field expect any?
----@field retries any?
----@field follow any?
----@field idempotency any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.http_request: opsrun.options
+---@field query table? added to the path, escaped
+---@field headers table? a secret is taken as a value
+---@field json any? sent as application/json; no secret in it
+---@field form table? sent as a form; { file = path, type =, name = } makes it multipart, 64 MiB in all
+---@field body string? sent as it is
+---@field file string? a file to send, never held whole
+---@field expect string|integer|table? "2xx" (default), 200, { 200, 404 }, "any": any other status fails
+---@field retries integer? reads only: so many more tries after a failure that may pass
+---@field follow integer? reads only: so many redirects, of the same origin
+---@field idempotency boolean|string? changes only: a key of its own in Idempotency-Key, or in the header of that name
 
 --- any method; GET, HEAD, OPTIONS are reads (change)
 ---@param method string
@@ -1005,13 +804,7 @@ function notify(name) end
 ---@field [string] fun(self: opsrun.redis, ...: any): any any other name is :call() with it
 local redis_handle = {}
 
----@class opsrun.options.redis_call
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.redis_call: opsrun.options
 
 --- any command, also as a method of its own name; reads by the shipped table and the server's, else a change (change)
 ---@param command string
@@ -1020,13 +813,7 @@ local redis_handle = {}
 ---@return any # a read: the reply, nil for none; a change: {reply, count}
 function redis_handle:call(command, ..., opts) end
 
----@class opsrun.options.redis_info
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.redis_info: opsrun.options
 
 --- INFO as a table: numbers are numbers, db0 and the like tables of their own (read)
 ---@param section? string
@@ -1034,13 +821,7 @@ function redis_handle:call(command, ..., opts) end
 ---@return any # {used_memory = 1048576, …}
 function redis_handle:info(section, opts) end
 
----@class opsrun.options.redis_pipeline
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.redis_pipeline: opsrun.options
 
 --- several commands in one write; a read when all of them are (change)
 ---@param commands table
@@ -1048,18 +829,12 @@ function redis_handle:info(section, opts) end
 ---@return any # {reply, …}, false for none
 function redis_handle:pipeline(commands, opts) end
 
----@class opsrun.options.redis_scan
----@field match any?
----@field count any?
----@field cap any?
----@field type any?
----@field with any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.redis_scan: opsrun.options
+---@field match string? a pattern as SCAN takes it
+---@field count integer? so many the server looks at a round: 1,000 unless said, at most 10,000
+---@field cap integer? ends after so many
+---@field type string? keys of this type only: "string", "hash" …
+---@field with string[]? up to five reads of each key: { "ttl", "memory usage" }
 
 --- for key in …:scan {match = …}: all keys in constant memory; `with` pipelines reads of each key (read)
 ---@param opts? opsrun.options.redis_scan
@@ -1082,30 +857,18 @@ function secret.new(what) end
 ---@class opsrun.service
 local service_handle = {}
 
----@class opsrun.options.service_restart
----@field host any?
----@field settle any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.service_restart: opsrun.options
+---@field host string? one of its hosts
+---@field settle opsrun.Duration? it must be so that long after: 1s unless said
 
 --- restarts it, one host after another, and sees it come up anew (change)
 ---@param opts? opsrun.options.service_restart
 ---@return any # {state, detail, pid, running, hosts}
 function service_handle:restart(opts) end
 
----@class opsrun.options.service_scale
----@field host any?
----@field settle any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.service_scale: opsrun.options
+---@field host string? one of its hosts
+---@field settle opsrun.Duration? it must be so that long after: 1s unless said
 
 --- so many of it, and sees them run (change)
 ---@param count number
@@ -1113,44 +876,26 @@ function service_handle:restart(opts) end
 ---@return any # {state, detail, pid, running, hosts}
 function service_handle:scale(count, opts) end
 
----@class opsrun.options.service_start
----@field host any?
----@field settle any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.service_start: opsrun.options
+---@field host string? one of its hosts
+---@field settle opsrun.Duration? it must be so that long after: 1s unless said
 
 --- starts it, and sees it come up (change)
 ---@param opts? opsrun.options.service_start
 ---@return any # {state, detail, pid, running, hosts}
 function service_handle:start(opts) end
 
----@class opsrun.options.service_status
----@field host any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.service_status: opsrun.options
+---@field host string? one of its hosts
 
 --- how it is: active, inactive, failed, changing, missing or unknown; the worst of its hosts (read)
 ---@param opts? opsrun.options.service_status
 ---@return any # {state, detail, pid, running, hosts}
 function service_handle:status(opts) end
 
----@class opsrun.options.service_stop
----@field host any?
----@field settle any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.service_stop: opsrun.options
+---@field host string? one of its hosts
+---@field settle opsrun.Duration? it must be so that long after: 1s unless said
 
 --- stops it, and sees that it is down (change)
 ---@param opts? opsrun.options.service_stop
@@ -1165,22 +910,16 @@ function service(name) end
 ---@class opsrun.shell_library
 shell = {}
 
----@class opsrun.options.shell_read
----@field codes any?
----@field env any?
----@field stdin any?
----@field cwd any?
----@field host any?
----@field user any?
----@field tty any?
----@field to any?
----@field net any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.shell_read: opsrun.options
+---@field codes integer[]? exit codes that are well; default { 0 }
+---@field env table? variables beside PATH, HOME, LANG, TERM, USER; secrets are taken
+---@field stdin any? what it gets to read; else nothing
+---@field cwd string? where it runs; default: where opsrun was called, on a host the user's home
+---@field host string? a host of the environment; default: this machine
+---@field user string? as whom: runuser when we are root, else sudo -n, which never asks
+---@field tty boolean? a terminal of its own, 24 × 80; not together with stdin; here only run
+---@field to string? the name of an artifact that stdout goes into, any size, byte for byte
+---@field net boolean? read only: it may open sockets: declared, not proved
 
 --- a command that only looks, in a jail; a string runs under bash (read)
 ---@param command string|table
@@ -1188,21 +927,15 @@ shell = {}
 ---@return any # {code, stdout, stderr, text, truncated} :lines() :rows()
 function shell.read(command, opts) end
 
----@class opsrun.options.shell_run
----@field codes any?
----@field env any?
----@field stdin any?
----@field cwd any?
----@field host any?
----@field user any?
----@field tty any?
----@field to any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.shell_run: opsrun.options
+---@field codes integer[]? exit codes that are well; default { 0 }
+---@field env table? variables beside PATH, HOME, LANG, TERM, USER; secrets are taken
+---@field stdin any? what it gets to read; else nothing
+---@field cwd string? where it runs; default: where opsrun was called, on a host the user's home
+---@field host string? a host of the environment; default: this machine
+---@field user string? as whom: runuser when we are root, else sudo -n, which never asks
+---@field tty boolean? a terminal of its own, 24 × 80; not together with stdin; here only run
+---@field to string? the name of an artifact that stdout goes into, any size, byte for byte
 
 --- a command that changes something; a string runs under bash (change)
 ---@param command string|table
@@ -1213,15 +946,9 @@ function shell.run(command, opts) end
 ---@class opsrun.sql
 local sql_handle = {}
 
----@class opsrun.options.sql_copy_in
----@field columns any?
----@field lock_timeout opsrun.Duration?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.sql_copy_in: opsrun.options
+---@field columns string[]? names in order; default: those of a query's rows, or of the first row
+---@field lock_timeout opsrun.Duration? how long to wait for a lock; default: the connection's
 
 --- many rows into a table by COPY, in a transaction of its own; a function hands over row after row (change)
 ---@param table string|table
@@ -1235,15 +962,9 @@ function sql_handle:copy_in(table, rows, opts) end
 ---@return any # handle
 function sql_handle:database(database) end
 
----@class opsrun.options.sql_each
----@field lock_timeout opsrun.Duration?
----@field exact boolean?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.sql_each: opsrun.options
+---@field lock_timeout opsrun.Duration? how long to wait for a lock; default: the connection's
+---@field exact boolean? numeric comes as an exact text, not as a number
 
 --- proved read; hands each row to fn in constant memory; false stops (read)
 ---@param text string
@@ -1253,29 +974,17 @@ function sql_handle:database(database) end
 ---@return any # integer
 function sql_handle:each(text, values, fn, opts) end
 
----@class opsrun.options.sql_environment
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.sql_environment: opsrun.options
 
 --- variables for pg_dump, pg_restore, psql: shell.run(…, {env = …}); the password is a secret (read)
 ---@param opts? opsrun.options.sql_environment
 ---@return any # {PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSWORD, …}
 function sql_handle:environment(opts) end
 
----@class opsrun.options.sql_exec
----@field lock_timeout opsrun.Duration?
----@field autocommit boolean?
----@field exact boolean?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.sql_exec: opsrun.options
+---@field lock_timeout opsrun.Duration? how long to wait for a lock; default: the connection's
+---@field autocommit boolean? no transaction around it: for what no transaction may hold
+---@field exact boolean? numeric comes as an exact text, not as a number
 
 --- a change, in a transaction of its own; autocommit = true for what no transaction may hold (change)
 ---@param text string
@@ -1284,15 +993,9 @@ function sql_handle:environment(opts) end
 ---@return any # {count, rows}
 function sql_handle:exec(text, values, opts) end
 
----@class opsrun.options.sql_one
----@field lock_timeout opsrun.Duration?
----@field exact boolean?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.sql_one: opsrun.options
+---@field lock_timeout opsrun.Duration? how long to wait for a lock; default: the connection's
+---@field exact boolean? numeric comes as an exact text, not as a number
 
 --- proved read; the first row, or nil (read)
 ---@param text string
@@ -1301,15 +1004,9 @@ function sql_handle:exec(text, values, opts) end
 ---@return any # row?
 function sql_handle:one(text, values, opts) end
 
----@class opsrun.options.sql_query
----@field lock_timeout opsrun.Duration?
----@field exact boolean?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.sql_query: opsrun.options
+---@field lock_timeout opsrun.Duration? how long to wait for a lock; default: the connection's
+---@field exact boolean? numeric comes as an exact text, not as a number
 
 --- proved read; rows by column name, with rows.columns and rows.count (read)
 ---@param text string
@@ -1318,15 +1015,9 @@ function sql_handle:one(text, values, opts) end
 ---@return any # rows
 function sql_handle:query(text, values, opts) end
 
----@class opsrun.options.sql_transaction
----@field lock_timeout opsrun.Duration?
----@field isolation any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.sql_transaction: opsrun.options
+---@field lock_timeout opsrun.Duration? how long to wait for a lock; default: the connection's
+---@field isolation string? "read committed" (default), "repeatable read", "serializable"
 
 --- several statements as one change: all of them, or none when fn(tx) raises (change)
 ---@param fn function
@@ -1334,15 +1025,9 @@ function sql_handle:query(text, values, opts) end
 ---@return any # {value, count, statements}
 function sql_handle:transaction(fn, opts) end
 
----@class opsrun.options.sql_value
----@field lock_timeout opsrun.Duration?
----@field exact boolean?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.sql_value: opsrun.options
+---@field lock_timeout opsrun.Duration? how long to wait for a lock; default: the connection's
+---@field exact boolean? numeric comes as an exact text, not as a number
 
 --- proved read; the first column of the first row, or nil (read)
 ---@param text string
@@ -1364,14 +1049,8 @@ function sql.format(text, ...) end
 ---@class opsrun.state
 local state_handle = {}
 
----@class opsrun.options.state_before
----@field over any?
----@field id string?
----@field timeout opsrun.Duration?
----@field on_dry table?
----@field costs table<string, number>?
----@field happened function?
----@field summary any?
+---@class opsrun.options.state_before: opsrun.options
+---@field over opsrun.Duration? of the last run that is at least so long ago
 
 --- the value a check had in the last run here, or, with over, in the last run that is at least so long ago (read)
 ---@param name string

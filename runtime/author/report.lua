@@ -180,6 +180,9 @@ function author.build(host)
   --- Offers, at the end of the run, what to play next.
   function api.suggest(playbook, params)
     local current = context.need "suggest"
+    if type(playbook) ~= "string" or type(params or {}) ~= "table" then
+      arguments.misuse(host.where(), 'suggest: expected suggest("path/of/playbook.lua", { parameter = value })')
+    end
     local words = { "opsrun", "play", text.shell_word(playbook), "-e", current.run.environment.name }
     for name, value in ordered.pairs(params or {}) do
       words[#words + 1] = "-p"

@@ -78,6 +78,7 @@ return {
       { "title", "string", "a line above" },
       { "columns", "string[]", "which columns, in this order" },
     },
+    errors = "misuse fails the step (1): unknown option",
   },
   {
     name = "note",
@@ -85,6 +86,7 @@ return {
     form = "note(fmt, …)",
     params = { { "fmt", "string" }, { "...", "any" } },
     help = "a line for report and journal; %s takes any value, also nil and tables",
+    errors = "a format that does not fit its values fails the step (1)",
   },
   {
     name = "suggest",
@@ -92,6 +94,7 @@ return {
     form = "suggest(playbook, [params])",
     params = { { "playbook", "string" }, { "params", "table?" } },
     help = "offers, at the end of the run, what to play next",
+    errors = "misuse fails the step (1): no text, parameters that are no table",
   },
   {
     name = "skip",
@@ -99,6 +102,7 @@ return {
     form = "skip(fmt, …)",
     params = { { "fmt", "string?" }, { "...", "any" } },
     help = "ends the step: nothing to do, and why. Steps that ask for its result are skipped too",
+    errors = "outside a step: load error (3)",
   },
   {
     name = "fail",
@@ -106,6 +110,7 @@ return {
     form = "fail(fmt, …)",
     params = { { "fmt", "string?" }, { "...", "any" } },
     help = "ends the step failed, and with it the run (1)",
+    errors = "outside a step: load error (3)",
   },
   {
     name = "finish",
@@ -113,6 +118,7 @@ return {
     form = "finish(fmt, …)",
     params = { { "fmt", "string?" }, { "...", "any" } },
     help = "ends the whole run well",
+    errors = "outside a step: load error (3)",
   },
   {
     name = "try",
@@ -121,6 +127,7 @@ return {
     params = { { "fn", "function" }, { "...", "any" } },
     returns = "any, string?, string?",
     help = "catches a failed effect and `fail`; never typos, refusals, time-outs of the step, cancellation, unknown outcomes",
+    errors = "what it never catches is raised on",
   },
   {
     name = "wait_until",
@@ -145,6 +152,7 @@ return {
     options = {
       { "keep_going", "boolean", "a failed branch does not cancel the others; its error is in failures" },
     },
+    errors = "the first failure of a branch is raised here; with keep_going it stands in failures, under its number",
   },
   {
     name = "each",
@@ -157,6 +165,7 @@ return {
       { "limit", "integer", "how many at a time; default 20" },
       { "keep_going", "boolean", "a failed item does not cancel the others" },
     },
+    errors = "as parallel; a limit below 1 fails the step (1)",
   },
   {
     name = "hosts",
@@ -217,6 +226,7 @@ return {
     params = { { "list", "table" }, { "n", "integer" }, { "fn", "function" } },
     returns = "any[]",
     help = "calls fn for consecutive slices of at most n items, one after another",
+    errors = "a failure in fn ends it and is raised here",
   },
   {
     name = "call",
@@ -238,6 +248,7 @@ return {
       { "x", "string", "needed: the column that says what a bar is" },
       { "y", "string", "needed: the column that says how long it is" },
     },
+    errors = "misuse fails the step (1): no x, no y",
   },
   {
     name = "pause_until",
@@ -254,6 +265,7 @@ return {
     form = "undo(text, fn)",
     params = { { "text", "string" }, { "fn", "function" } },
     help = "on failure, if the operator agrees, fn takes back what was done; last registered, first run",
+    errors = "no function: fails the step (1)",
   },
   {
     name = "always",
@@ -261,6 +273,7 @@ return {
     form = "always(text, fn)",
     params = { { "text", "string" }, { "fn", "function" } },
     help = "fn({failed, message, worst}) runs at the end of the run, whatever happened",
+    errors = "no function: fails the step (1)",
   },
   {
     name = "settle",
@@ -268,6 +281,7 @@ return {
     form = "settle()",
     params = {},
     help = "what was done so far stays: no undo of it is offered any more",
+    errors = "outside a step: load error (3)",
   },
   {
     name = "attempt",
@@ -276,6 +290,7 @@ return {
     params = { { "fn", "function" } },
     returns = "boolean, string?",
     help = "a savepoint: when fn fails, what was registered inside is taken back at once. Catches what try catches",
+    errors = "what try never catches is raised on",
   },
   {
     name = "ensure",

@@ -29,17 +29,132 @@ end)
 local effects = require "runtime.effects"
 local signatures = require "runtime.author.signatures"
 
-claim("every effect is in docs/reference/primitives.md, with a section that explains it", function(say)
-  local page = text_of "docs/reference/primitives.md"
-  local prose = page:gsub("<!%-%- begin effects.-<!%-%- end effects %-%->", "")
+local options = require "tools.options"
+
+--- Pages whose name is not that of the module they explain.
+local pages = { people = "people", folder = "artifact" }
+
+local function page_of(row)
+  return ("docs/reference/%s.md"):format(pages[row.module] or row.module)
+end
+
+--- The playbooks of a text's examples, which tests/e2e/test_examples.py plays.
+local function examples_in(text)
+  local list = {}
+  for body in text:gmatch "\n<!%-%- example: [%w%-]+%.lua %-%->\n```lua\n(.-)\n```" do
+    list[#list + 1] = body
+  end
+  return table.concat(list, "\n")
+end
+
+--- How a call of this row looks in a playbook, as patterns of which one must be found.
+local function looks_of(row)
+  local verb = row.verb
+  if row.face == "global" then
+    return { "%f[%w_]" .. verb .. "[ (]" }
+  elseif row.face == "call" then
+    return { "%f[%w_]" .. row.module .. ' "[%w_]+" %(' }
+  end
+  return { ":" .. verb .. "[ ({]", "%f[%w_]" .. row.module .. "%." .. verb .. "%f[^%w_]" }
+end
+
+local function found(text, patterns)
+  for _, pattern in ipairs(patterns) do
+    if text:find(pattern) then
+      return true
+    end
+  end
+  return false
+end
+
+local sections = { "Options", "Returns", "Errors", "In a dry run", "Example", "Mistakes" }
+
+claim("every primitive has a page, with what it returns, its errors, a dry run, and an example that is played", function(say)
+  local seen = {}
   for _, kind in ipairs(effects.kinds()) do
     local row = effects.row(kind)
-    local word = (row.face == "call" and row.module or row.verb):gsub("%-", "%%-")
-    if not page:find("`" .. kind .. "`", 1, true) then
-      say(kind .. " is not in the table")
+    local path = page_of(row)
+    local text = text_of(path)
+    if text == "" then
+      say(("%s: there is no %s"):format(kind, path))
+    elseif not found(examples_in(text), looks_of(row)) then
+      say(("%s: no example of %s calls it"):format(kind, path))
     end
-    if not prose:find("%f[%w_]" .. word .. "%f[^%w_]") then
-      say(("'%s' is explained nowhere"):format(word))
+    for _, section in ipairs(text ~= "" and not seen[path] and sections or {}) do
+      local body = text:match("\n## " .. section .. "\n+(.-)\n## ") or text:match("\n## " .. section .. "\n+(.*)")
+      if not body or #body < 5 then
+        say(("%s has no section '%s'"):format(path, section))
+      end
+    end
+    seen[path] = true
+  end
+end)
+
+-- The first word of a type; what it counts, or its bounds, may follow behind a comma.
+local units = { duration = true, size = true, text = true, boolean = true, integer = true, table = true, list = true, path = true,
+  any = true, ["function"] = true }
+
+claim("every option of a primitive has a type, a unit where it is a number, and a text", function(say)
+  local used = {}
+  for _, kind in ipairs(effects.kinds()) do
+    local row = effects.row(kind)
+    for _, name in ipairs(row.options or {}) do
+      local option = options.of(row, name)
+      if not option then
+        say(("tools/options.lua says nothing of '%s' of %s"):format(name, kind))
+      elseif not units[option[1]:match "^%a+"] or #option[2] < 5 then
+        say(("'%s' of %s: '%s' is no type, or it has no text"):format(name, kind, option[1]))
+      elseif option[1] == "integer" then
+        say(("'%s' of %s: an integer of what?"):format(name, kind))
+      end
+      used[row.module .. "." .. name] = true
+    end
+  end
+  for module, list in pairs(options.by_module) do
+    for name in pairs(list) do
+      if not used[module .. "." .. name] then
+        say(("tools/options.lua has '%s' of %s, which nothing takes"):format(name, module))
+      end
+    end
+  end
+  for _, name in ipairs(effects.common) do
+    if not options.common[name] then
+      say(("tools/options.lua says nothing of '%s'"):format(name))
+    end
+  end
+end)
+
+claim("every primitive has a stub", function(say)
+  local stubs = text_of "docs/stubs/opsrun.lua"
+  for _, kind in ipairs(effects.kinds()) do
+    local row = effects.row(kind)
+    local heads = {
+      ("function %s("):format(row.verb), ("function %s_handle:%s("):format(row.module, row.verb),
+      ("function %s.%s("):format(row.module, row.verb), ("%s.%s = nil"):format(row.module, row.verb),
+      ("---@class opsrun.%s\n---@overload fun(text"):format(row.module),
+    }
+    local there = false
+    for _, head in ipairs(heads) do
+      there = there or stubs:find(head, 1, true) ~= nil
+    end
+    if not there then
+      say(kind)
+    end
+  end
+end)
+
+claim("what is called in steps has its errors, and an example that is played", function(say)
+  local all = {}
+  for _, path in ipairs(source.files(".md", "docs/reference")) do
+    all[#all + 1] = examples_in(source.read(path))
+  end
+  local examples = table.concat(all, "\n")
+  for _, signature in ipairs(signatures) do
+    if not signature.errors then
+      say(("'%s' says nothing of its errors"):format(signature.name))
+    end
+    if not examples:find("%f[%w_]" .. signature.name .. "[ (]") then
+      say(("'%s' is called in no example"):format(signature.name))
     end
   end
 end)
@@ -203,17 +318,27 @@ claim("every report event is in docs/reference/journal-log.md", function(say)
   end
 end)
 
-claim("pages link only to files that are there", function(say)
-  for _, path in ipairs(source.files(".md", "docs")) do
-    local room = path:match "^(.*)/[^/]*$"
-    for target in source.read(path):gmatch "%]%(([^)#]+)" do
-      if not target:find "^https?:" then
-        local file = io.open(room .. "/" .. target, "rb")
-        if file then
-          file:close()
-        else
-          say(("%s: %s"):format(path, target))
-        end
+--- The anchors of a page's headings, as GitHub makes them.
+local function anchors_of(text)
+  local anchors = {}
+  for heading in ("\n" .. text:gsub("\n```.-\n```", "")):gmatch "\n#+ ([^\n]+)" do
+    anchors[heading:lower():gsub("[^%w%- _]", ""):gsub(" ", "-")] = true
+  end
+  return anchors
+end
+
+claim("pages link only to files and headings that are there", function(say)
+  local paths = source.files(".md", "docs")
+  paths[#paths + 1] = "README.md"
+  for _, path in ipairs(paths) do
+    local text = source.read(path)
+    for target, anchor in text:gmatch "%]%(([^)#]*)#?([^)]*)%)" do
+      local place = target == "" and path or (path:match "^.*/" or "") .. target
+      local there = target:find "^https?:" and "" or text_of(place)
+      if not target:find "^https?:" and there == "" and not os.execute(("test -e '%s'"):format(place)) then
+        say(("%s: %s"):format(path, target))
+      elseif anchor ~= "" and place:find "%.md$" and not anchors_of(there)[anchor] then
+        say(("%s: %s#%s"):format(path, target, anchor))
       end
     end
   end
