@@ -1,0 +1,179 @@
+"""Reads change nothing, and neither does a dry run: the fingerprint of all servers, files and listeners of a lab is
+the same before and after every playbook's rehearsal and every kind of effect there is."""
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import ROOT, LabTest, main  # noqa: E402
+sys.path.insert(0, os.path.join(ROOT, "tests", "fingerprint"))
+import kinds  # noqa: E402
+import touches  # noqa: E402
+import trial  # noqa: E402
+import world  # noqa: E402
+
+BATCH = int(os.environ.get("OPSRUN_FINGERPRINT_BATCH", "250"))     # so many kinds between two fingerprints
+SAMPLE = int(os.environ.get("OPSRUN_FINGERPRINT_SAMPLE", "9"))     # one in so many of the control's changes
+SETUPS = {"probes": ("tests.sql.probes",), "reads": ("tests.sql.reads", "tests.sql.diagnostics")}
+
+WELL = {"weekly/backup-verification.lua": ("-p", "workdir=/var/tmp")}
+BROKEN = (       # scenario, playbook, parameters: what there is to be mended makes it go further
+    ("db-exhaustion", "incident/db-exhaustion.lua", "-p", "idle=0s"),
+    ("redis-memory", "incident/redis-memory.lua", "-p", "calm=200ms", "-p", "poll=50ms", "-p", "watch=5s", "-p", "target=128mb",
+     "-p", "prefixes=page:,exercises:", "-p", "drop=tmp:", "-p", "policy=allkeys-lru"),
+)
+ORDER = ("read", "answered", "refused", "dry", "planned")           # reads first: they see the world before any planned change
+ENDS = {"read": ("done",), "answered": ("done", "failed", "undetermined"), "refused": ("refused",),
+        "dry": ("done", "failed", "undetermined", "planned"), "planned": ("planned", "failed", "undetermined", "refused")}
+
+
+class Fingerprint(LabTest):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab.call("backup")
+        for database, modules in SETUPS.items():
+            cls.lab.ask(f"CREATE DATABASE {database}")
+            session = world.pq.Session(f"{cls.lab.env['DATABASE_URL'].rsplit('/', 1)[0]}/{database}?sslmode=disable")
+            session.query("SET client_min_messages = warning")
+            session.query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+            for module in modules:
+                for text in kinds.lua_list(f'require("{module}").setup'):
+                    session.query(text)
+            session.close()
+        cls.world = world.World(cls.lab)
+        cls.addClassCleanup(cls.world.close)
+
+    def newest(self):
+        runs = os.path.join(self.home, "runs")
+        return self.journal(max(self.run_ids(), key=lambda name: os.stat(os.path.join(runs, name)).st_mtime_ns))
+
+    def expect_same(self, before, after, what):
+        differing = self.world.differences(before, after)
+        if differing:
+            lines = [f"{place}\n  was {was}\n  is  {now}" for place, (was, now) in sorted(differing.items())[:20]]
+            self.fail(f"{len(differing)} differences over {what}\n" + "\n".join(lines))
+
+
+class Control(Fingerprint):
+
+    def test_the_fingerprint_is_not_blind(self):
+        unseen, some = [], touches.all_touches(self.lab.env, self.world.playground)[::SAMPLE]
+        before = self.world.look()
+        for name, touch in some:
+            touch()
+            after = self.world.look()
+            if not self.world.differences(before, after):
+                unseen.append(name)
+            before = after
+        self.assertEqual(unseen, [])
+        print(f"{len(some)} small changes, each seen")
+
+
+class Playbooks(Fingerprint):
+    """Every playbook of this checkout, with the parameters the lab's environment gives it, well and broken."""
+
+    def rehearse(self, playbook, *words):
+        before = self.world.look()
+        done = self.opsrun("play", playbook, "-e", "lab", "-n", "--no-input", *words)
+        if done.code not in (0, 1):
+            self.fail(f"the rehearsal did not come to its end: give it its parameters in environments/lab.lua\n{done}")
+        self.expect_same(before, self.world.look(), f"the rehearsal of {playbook}")
+        self.rehearsed += 1
+
+    def test_no_playbooks_rehearsal_changes_anything(self):
+        self.rehearsed = 0
+        playbooks = sorted(os.path.relpath(path, os.path.join(ROOT, "playbooks"))
+                           for path in glob.glob(os.path.join(ROOT, "playbooks", "**", "*.lua"), recursive=True))
+        self.assertGreaterEqual(len(playbooks), 4)
+        for playbook in playbooks:
+            with self.subTest(playbook):
+                self.rehearse(playbook, *WELL.get(playbook, ()))
+        for scenario, playbook, *words in BROKEN:
+            with self.subTest(scenario):
+                self.lab.break_it(scenario, settle=0)
+                self.addCleanup(self.lab.mend)
+                self.rehearse(playbook, *words)
+        print(f"{self.rehearsed} rehearsals of {len(playbooks)} playbooks, 0 differences")
+
+
+class Effects(Fingerprint):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.kinds = kinds.all_kinds(cls.world.playground)
+
+    def setUp(self):
+        super().setUp()
+        self.trial = trial.Trial(self.world, self.opsrun, self.newest)
+        self.addCleanup(shutil.rmtree, self.trial.room, ignore_errors=True)
+
+    def play_all(self, some, check, *words):
+        """Plays them in batches, each between two fingerprints; a batch that differs is played one by one."""
+        before = self.world.look()
+        for start in range(0, len(some), BATCH):
+            batch = some[start:start + BATCH]
+            for name, ended in self.trial.play(batch, *words).items():
+                check(next(k for k in batch if k.name == name), ended)
+            after = self.world.look()
+            if self.world.differences(before, after) and len(batch) > 1:
+                before = after
+                for kind in batch:
+                    self.trial.play([kind], *words)
+                    after = self.world.look()
+                    self.expect_same(before, after, f"'{kind.name}' {words}")
+                    before = after
+                self.fail(f"there are differences over {len(batch)} effects together, and none over each alone")
+            self.expect_same(before, after, f"'{batch[0].name}' {words}")
+            before = after
+
+    def test_every_effect_of_the_table_is_among_the_kinds(self):
+        played = " ".join(kind.name for kind in self.kinds)
+        self.assertEqual([row for row in kinds.rows() if row not in played], [],
+                         "add a sample to tests/fingerprint/kinds.py")
+
+    def judge(self, kind, ended):
+        """Notes how a step ended, and what is wrong with that."""
+        self.ended[ended["state"]] = self.ended.get(ended["state"], 0) + 1
+        if ended["state"] not in ENDS[kind.ends]:
+            self.wrong.append(f"{kind.name}: {ended['state']} {(ended.get('error') or {}).get('message')}")
+        if "ESCAPED" in str(ended.get("value")):
+            self.wrong.append(f"{kind.name}: {ended['value']}")
+        if kind.name.startswith("shell.read ") and kind.name.removeprefix("shell.read ") in kinds.COMMANDS:
+            self.answers[kind.name.removeprefix("shell.read ")] = ended.get("value")
+
+    def expect_all(self, some, *words):
+        self.ended, self.wrong, self.answers = {}, [], {}
+        self.play_all(some, self.judge, *words)
+        self.assertEqual(self.wrong, [])
+
+    def test_no_kind_of_effect_changes_anything_in_a_dry_run(self):
+        some = sorted(self.kinds, key=lambda kind: ORDER.index(kind.ends))
+        self.expect_all(some, "-n")
+        print(f"dry run: {len(some)} kinds of effects, 0 differences {self.ended}")
+        self.assertGreaterEqual(len(some), 300)
+
+    def test_no_read_changes_anything_live_and_the_jail_answers_as_the_host_does(self):
+        some = [kind for kind in self.kinds if kind.ends in ("read", "answered", "refused")
+                and not kind.name.startswith(("confirm", "ask", "manual"))]
+        proof = next(kind for kind in some if kind.name.startswith("shell.read "))
+        self.assertEqual(self.trial.play([proof], "-n")[proof.name]["state"], "done", "no jail here: its attempts are not let loose")
+        self.expect_all(some)
+        escapes = sum("shell.read tries to " in kind.name for kind in some)
+        print(f"live: {len(some)} reads and refused reads, {escapes} of them attempts to escape, 0 differences")
+        ground = self.world.playground
+        for script in kinds.COMMANDS:
+            outside = subprocess.run(["bash", "-c", f"V={ground.process.pid} D={ground.top}; {script}"], env=self.environ(),
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False).stdout
+            self.assertEqual(self.answers[script], outside, script)
+        print(f"{len(self.answers)} commands of the catalogue answer in the jail as outside")
+
+
+if __name__ == "__main__":
+    main()
