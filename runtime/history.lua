@@ -130,9 +130,10 @@ local NEWEST = 10
 --- Runs of a playbook that did not end well and left something to take back or in doubt, newest first. Looks at the
 --- ends of the newest few; only one that is open is read whole.
 ---@param playbook string
+---@param ids string[] what journal.named_like says
 ---@return table[] summaries
-function history.left_by(playbook)
-  local ids, list = journal.named_like(playbook), {}
+function history.left_by(playbook, ids)
+  local list = {}
   for i = #ids, math.max(1, #ids - NEWEST + 1), -1 do
     local first, last = journal.ends(ids[i])
     local ended = last and last.type == "run.end" and (last.state == "done" or last.state == "undone")

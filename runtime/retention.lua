@@ -65,7 +65,7 @@ end
 function retention.prune(host, run)
   local ok, answer = pcall(function()
     local count, age = retention.limits(run.header.keep_runs)
-    local ids, now = journal.named_like(run.playbook), host.clock.wall()
+    local ids, now = run.named_before or journal.named_like(run.playbook), host.clock.wall()
     local due = count ~= nil and #ids > count or age ~= nil and #ids > 1 and now - journal.made(ids[1]) > age
     -- What may not be removed stays too much: it is not looked through after each run.
     local rarely = math.max(1, #ids // 20)

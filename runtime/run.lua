@@ -129,7 +129,7 @@ function run_of.new(services, book, environment, values)
   return run
 end
 
---- The users of the host's clients, each made once a run.
+--- The users of the host's clients, each made when it is first needed: most playbooks need few.
 ---@return table<string, table> by name
 function run_of.open_adapters(services, run)
   local adapters = {}
@@ -140,10 +140,19 @@ function run_of.open_adapters(services, run)
     options = services.options.flags,
     context = context.current,
   }
-  for _, name in ipairs(adapter_names) do
-    adapters[name] = require("runtime.primitives." .. name)(given)
+  local known = as_set(adapter_names)
+  --- What a step kept is written by the state adapter, which is made for it.
+  function run.commit_state(record)
+    local _ = adapters.state -- it puts its own function in this one's place
+    return run.commit_state(record)
   end
-  return adapters
+  return setmetatable(adapters, {
+    __index = function(_, name)
+      local adapter = known[name] and require("runtime.primitives." .. name)(given) or nil
+      adapters[name] = adapter
+      return adapter
+    end,
+  })
 end
 
 --- Connects a run with the gate and the steps: from here on its playbook can act.

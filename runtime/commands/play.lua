@@ -16,8 +16,9 @@ local step_options = require "runtime.step_options"
 local watch = require "runtime.watch"
 
 --- Earlier runs of this playbook that left something: said before it is played again.
-local function tell_left(host, playbook)
-  for _, summary in ipairs(history.left_by(playbook)) do
+local function tell_left(host, run)
+  run.named_before = journal.named_like(run.playbook) -- retention looks at the same list
+  for _, summary in ipairs(history.left_by(run.playbook, run.named_before)) do
     local left = summary.left and ("left %d thing%s to take back"):format(summary.left, summary.left == 1 and "" or "s")
       or "holds a change nobody knows the outcome of"
     host.term.message(
@@ -43,7 +44,7 @@ return function(services)
   engine.select(run, declared) -- a mistyped id is no run
   step_by_step.open(host, options.flags)
   run.lock = run_lock.take(services, run)
-  tell_left(host, book.name)
+  tell_left(host, run)
   conduct.open_report(services)
   run.id, run.store = journal.create(book.name)
   run_of.open(services, run, declared)
