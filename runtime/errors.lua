@@ -77,6 +77,22 @@ function errors.from_host(err, class)
   return make { message = err.message, code = err.code, outcome = outcome, hint = err.hint }
 end
 
+--- No error is told at greater length, in bytes: a text that came from somewhere may be in it.
+local longest = 16 * 1024
+
+--- What was raised, in words. An author's table may raise in its own turn when it is asked for its text.
+local function words_of(value)
+  local message = value
+  if type(value) ~= "string" then
+    local ok, said = pcall(tostring, value)
+    message = "error value: " .. (ok and said or "a " .. type(value))
+  end
+  if #message > longest then
+    message = ("%s… (%d bytes)"):format(message:sub(1, longest), #message)
+  end
+  return message
+end
+
 --- Any raised value as an error value; a plain Lua error becomes the author's bug (kind "fail" is not
 --- used for it, since `try` must not catch typos).
 ---@param value any
@@ -85,7 +101,7 @@ function errors.wrap(value, where)
   if errors.is(value) then
     return value
   end
-  local message = type(value) == "string" and value or ("error value: " .. tostring(value))
+  local message = words_of(value)
   local at, rest = message:match "^([^%s:]+%.lua:%d+): (.*)$"
   if at then -- Lua's own errors say where they happened: nearer than where the step begins
     where, message = at, rest

@@ -180,9 +180,8 @@ function journal.plain(value, as_text)
   if value == nil then
     return nil
   end
-  value = as_text and plain.copy(value) or plain.keep(value)
-  local text = host.json.encode(value)
-  if not text then
+  local asked, copied, text = pcall(plain.encode, host.json, value, as_text) -- metamethods of the author's may raise
+  if not asked or not text then
     return nil, "not plain data"
   end
   if #text > value_cap then
@@ -191,7 +190,7 @@ function journal.plain(value, as_text)
   if host.mask.apply(text) ~= text then
     return nil, "holds a secret"
   end
-  return value
+  return copied
 end
 
 --- Room on disk that a change must find before it is made, for its records: its outcome too.

@@ -93,6 +93,14 @@ function plain.keep(value)
   return copy(value, 0, true)
 end
 
+--- The copy for the journal, or with `as_text` the one for people, and its JSON. Raises what an author's metamethods
+--- raise.
+---@return any copied, string? text
+function plain.encode(json, value, as_text)
+  local copied = as_text and plain.copy(value) or plain.keep(value)
+  return copied, json.encode(copied)
+end
+
 --- A copy that its receiver may change as it likes.
 function plain.own(value)
   return closed.own(value, plain.array)

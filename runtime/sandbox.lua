@@ -87,6 +87,19 @@ local function freeze(map, name)
 end
 sandbox.freeze = freeze
 
+--- Does the format hold %p? "%%p" is a percent sign and a letter.
+local function shows_address(fmt)
+  for conversion in fmt:gmatch "%%[-+ #0-9.]*(.)" do
+    if conversion == "p" then
+      return true
+    end
+  end
+  return false
+end
+
+--- A text that one call may make by repeating another: beyond it the process would end for want of memory.
+local longest_repeat = 256 * 1024 * 1024
+
 local hardened = false
 
 --- Makes what every text's methods reach harmless: ("x"):dump, ("%p"):format.
@@ -96,10 +109,18 @@ local function harden()
   end
   hardened = true
   local shared = getmetatable("").__index -- what every text's methods are looked up in
-  local format = shared.format
+  local format, rep = shared.format, shared.rep
   shared.dump = nil
+  shared.rep = function(text, count, between)
+    local bytes = type(text) == "string" and math.tointeger(count) and (#text + #tostring(between or "")) * (count + 0.0) or 0
+    if bytes > longest_repeat then
+      error(("bad argument #2 to 'rep' (%.0f bytes; a text may be repeated to 256 MiB)"):format(bytes), 2)
+    end
+    local ok, said = pcall(rep, text, count, between)
+    return ok and said or error((said:gsub("'%?'", "'rep'")), 2)
+  end
   shared.format = function(fmt, ...)
-    if type(fmt) == "string" and fmt:find("%%[-+ #0-9.]*p") then
+    if type(fmt) == "string" and fmt:find("p", 1, true) and shows_address(fmt) then
       error("bad argument #1 to 'format' (addresses are not shown)", 2)
     end
     local args
@@ -121,7 +142,9 @@ local function harden()
   getmetatable("").__metatable = "string"
 end
 
-local forbidden_events = { "__gc", "__mode", "__close" }
+--- Of a metatable: what depends on the collector's moods, what runs when a step is ended, what would let a table
+--- pass for a value of ours, which is known by the name in its place.
+local forbidden_events = { "__gc", "__mode", "__close", "__metatable" }
 
 local function guarded_setmetatable(value, mt)
   if type(mt) == "table" then

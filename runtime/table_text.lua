@@ -23,8 +23,12 @@ function table_text.width(text)
   return display_width(text)
 end
 
+--- No table is shown deeper: it may hold itself.
+local deepest = 8
+
 --- One value as an operator reads it: floats with at most three significant decimals.
-function table_text.value(value)
+---@param depth integer? how many tables it is inside of
+function table_text.value(value, depth)
   if value == nil then
     return "–"
   elseif math.type(value) == "float" then
@@ -39,13 +43,18 @@ function table_text.value(value)
   elseif type(value) == "table" then
     local mt = getmetatable(value)
     if type(mt) == "table" and mt.__tostring then
-      return tostring(value)
+      local ok, said = pcall(tostring, value) -- an author's, shown once more when the step is long over
+      return ok and said or "a table that cannot be shown"
     elseif type(mt) == "string" and mt ~= "params" then -- durations, handles, planned results
       return tostring(value)
     end
     local parts = {}
+    depth = (depth or 0) + 1
+    if depth > deepest then
+      return "…"
+    end
     for _, item in ipairs(value) do
-      parts[#parts + 1] = table_text.value(item)
+      parts[#parts + 1] = table_text.value(item, depth)
     end
     if #parts == 0 then
       local keys = {}
@@ -54,7 +63,7 @@ function table_text.value(value)
       end
       table.sort(keys)
       for _, key in ipairs(keys) do
-        parts[#parts + 1] = key .. "=" .. table_text.value(value[key])
+        parts[#parts + 1] = key .. "=" .. table_text.value(value[key], depth)
       end
     end
     return table.concat(parts, ", ")

@@ -58,14 +58,23 @@ t.test("texts have no dump, formats show no addresses", function()
   t.equal(run "return string.dump", nil)
   t.contains(refusal 'return ("%p"):format({})', "addresses are not shown")
   t.contains(refusal 'return ("%-20p"):format({})', "addresses are not shown")
+  t.contains(refusal 'return ("%%%p"):format({})', "addresses are not shown")
+  t.equal(run 'return ("100 %%p"):format()', "100 %p")
   t.equal(run 'return ("%s %s"):format({}, 5)', "table 5")
   t.equal(run "return tostring({})", "table")
   t.equal(run "return tostring(step)", "function")
   t.equal(run "return tostring('table: 0x55')", "table: 0x55")
 end)
 
-t.test("no finalizers, weak tables or closers", function()
-  for _, event in ipairs { "__gc", "__mode", "__close" } do
+t.test("a text is repeated to 256 MiB, not until the process ends for want of memory", function()
+  t.contains(refusal 'return ("x"):rep(1 << 32)', "a text may be repeated to 256 MiB")
+  t.contains(refusal 'return string.rep("", 1 << 40, "between")', "a text may be repeated to 256 MiB")
+  t.contains(refusal 'return string.rep({}, 2)', "bad argument #1 to 'rep'")
+  t.equal(run 'return ("ab"):rep(2, "-") .. string.rep("x", 0) .. ("x"):rep(-1)', "ab-ab")
+end)
+
+t.test("no finalizers, weak tables or closers, and nothing that passes for a value of ours", function()
+  for _, event in ipairs { "__gc", "__mode", "__close", "__metatable" } do
     t.contains(refusal(("setmetatable({}, { %s = 'k' })"):format(event)), event)
   end
   t.equal(run "return setmetatable({}, { __index = { a = 1 } }).a", 1)
