@@ -9,6 +9,7 @@ local plain = require "runtime.plain"
 local replay = require "runtime.replay"
 local step = require "runtime.step"
 local text = require "runtime.text"
+local trace = require "runtime.trace"
 local run_of = {}
 
 local adapter_names = {
@@ -167,15 +168,18 @@ function run_of.open(services, run, declared)
   replay.open(services.host.task)
   run.adapters = run_of.open_adapters(services, run)
   gate.open { host = services.host, run = run, adapters = run.adapters }
+  trace.open(services.host, gate)
 end
 
 --- Ends what a run's adapters hold: connections, samples to be kept.
 function run_of.close(run)
-  for _, adapter in pairs(run.adapters) do
-    if adapter.close then
-      pcall(adapter.close)
+  trace.close(function()
+    for _, adapter in pairs(run.adapters) do
+      if adapter.close then
+        pcall(adapter.close)
+      end
     end
-  end
+  end)
 end
 
 --- The record a journal begins with.
