@@ -66,6 +66,9 @@ function retention.prune(host, run)
   local ok, answer = pcall(function()
     local count, age = retention.limits(run.header.keep_runs)
     local ids, now = run.named_before or journal.named_like(run.playbook), host.clock.wall()
+    if run.named_before then
+      ids[#ids + 1] = run.id
+    end
     local due = count ~= nil and #ids > count or age ~= nil and #ids > 1 and now - journal.made(ids[1]) > age
     -- What may not be removed stays too much: it is not looked through after each run.
     local rarely = math.max(1, #ids // 20)
