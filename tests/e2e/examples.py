@@ -12,7 +12,8 @@ In a page, an example is a comment, a playbook, and what the console shows:
     …
     ```
 
-`<!-- file: NAME -->` before a block, also of an earlier example of the page, puts one more file into the room.
+`<!-- file: NAME -->` before a block, also of an earlier example of the page, puts one more file into the room. A console
+alone, of a playbook that is there, is marked `<!-- console: NAME -->`.
 Commands are `opsrun …` (RUN is the id of the run before) and `./dev lab break|mend …`. /srv is a directory of the
 room. A line that is only `…` stands for any number of lines. Compared are the words: numbers, times, ids and the width of columns are not.
 """
@@ -25,7 +26,7 @@ import shlex
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGES = ["README.md"] + sorted(os.path.relpath(path, ROOT) for path in
                                glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True))
-BLOCK = re.compile(r"(?:^<!-- (example|file): (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.S | re.M)
+BLOCK = re.compile(r"(?:^<!-- (example|file|console): (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.S | re.M)
 SHOWN_HOME = "/var/lib/opsrun"
 
 
@@ -43,10 +44,14 @@ def examples_of(page, text):
     found, files = [], {}
     for match in BLOCK.finditer(text):
         kind, name, _, body = match.groups()
-        if kind:
+        line = text.count("\n", 0, match.start()) + 1
+        if kind in ("example", "file"):
             files[name] = body
         if kind == "example":
-            found.append(Example(page, name, text.count("\n", 0, match.start()) + 1, files))
+            found.append(Example(page, name, line, files))
+        elif kind == "console":
+            found.append(Example(page, name, line, {}))
+            found[-1].consoles.append((match.start(4), match.end(4), body))
         elif kind == "file" and found and not found[-1].consoles:
             found[-1].files[name] = body
         elif not kind and body.startswith("$ ") and found:
