@@ -21,7 +21,10 @@ return {
     oncall = { { pagerduty = secret.env "PAGERDUTY_KEY", url = env "PAGERDUTY_URL" }, { email = "oncall@lab.example" } },
   },
   hosts    = { web = { "web1", "web2", config = env "SSH_CONFIG", reads = { "cat", "date" } } },
-  logs     = { app = { paths = { env "APP_LOG" }, format = "json" } },
+  logs     = {
+    app      = { paths = { env "APP_LOG" }, format = "json" },
+    postgres = { paths = { env "POSTGRES_LOG" } },
+  },
   params   = {
     ["daily/health-check"] = {
       api = "api", detail = "/api/health", parts = { "database" }, persist = "2s",
@@ -35,6 +38,7 @@ return {
       media = "media/", db = "primary", staging = "primary", same_server = true,      -- the lab has one server
       report = "report", team = "team", oncall = "oncall",
     },
+    ["incident/deadlocks"] = { log = "postgres", team = "team", lead = "oncall" },
     ["incident/db-exhaustion"] = {
       api  = "api",
       team = "team",

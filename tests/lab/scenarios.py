@@ -7,6 +7,7 @@ import time
 import app_scenarios
 import backups
 import database
+import lock_queue
 import pq
 import redis_memory
 
@@ -114,6 +115,7 @@ SCENARIOS = {
     "redis-memory": (redis_memory.break_it, redis_memory.mend),
     **app_scenarios.SCENARIOS,
     **backups.SCENARIOS,
+    **lock_queue.SCENARIOS,
 }
 
 
