@@ -182,7 +182,7 @@ function journal.plain(value, as_text)
   end
   local asked, copied, text = pcall(plain.encode, host.json, value, as_text) -- metamethods of the author's may raise
   if not asked or not text then
-    return nil, "not plain data"
+    return nil, copied == plain.secret and "holds a secret" or "not plain data"
   end
   if #text > value_cap then
     return nil, "too large"
@@ -198,7 +198,7 @@ local change_room = 16 * 1024
 
 --- A change's intent and token, on disk before it is made.
 function journal.begin(run, effect, token)
-  local body = journal.plain(effect.body)
+  local body = journal.plain(effect.body) or journal.plain(effect.body, true) -- of a secret its name
   if run.store.reserve then
     local ok, err = run.store:reserve(change_room)
     if not ok then

@@ -29,12 +29,15 @@ plain.array = function(list)
   return list
 end
 
-local clock
+local clock, null
+
+--- What plain.keep raises for a value that holds a secret.
+plain.secret = {}
 
 --- Hands over the host's json library and clock.
 function plain.open(json, given_clock)
   plain.array = json.array or plain.array
-  clock = given_clock
+  clock, null = given_clock, json.null
 end
 
 local copy
@@ -58,7 +61,9 @@ local function copy_list(value, depth, keep)
 end
 
 copy = function(value, depth, keep)
-  if type(value) ~= "table" or depth > DEEPEST then
+  if keep and type(value) == "userdata" and value ~= null then
+    error(plain.secret, 0) -- its name could be written down, the secret itself could not be given back
+  elseif type(value) ~= "table" or depth > DEEPEST then
     return value
   end
   local mt = getmetatable(value)
@@ -89,6 +94,7 @@ function plain.copy(value)
 end
 
 --- The same for the journal, from which values are given back to the playbook as they were: see plain.revive.
+--- Raises plain.secret for one that holds a secret.
 function plain.keep(value)
   return copy(value, 0, true)
 end

@@ -260,6 +260,27 @@ class Terminal:
         os.close(self.fd)
 
 
+# A process begins with the peak of the one that started it, so a test's own memory would count: a small one starts it.
+LAUNCHER = """import os, sys
+pid = os.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+_, status, usage = os.wait4(pid, 0)
+with open(sys.argv[1], "w") as file:
+    file.write(str(usage.ru_maxrss))
+os._exit(os.waitstatus_to_exitcode(status) & 255)
+"""
+
+
+def with_peak(argv, **options):
+    """Runs a program to its end, stdin from /dev/null: (code, stdout, stderr, peak memory in KiB)."""
+    with tempfile.NamedTemporaryFile(prefix="opsrun-peak-") as peak:
+        done = subprocess.run([sys.executable, "-S", "-E", "-c", LAUNCHER, peak.name, *argv], stdin=subprocess.DEVNULL,
+                              capture_output=True, check=False, **options)
+        with open(peak.name, encoding="ascii") as file:
+            return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), int(file.read())
+
+
 def descendants(pid):
     """{pid: start time} of everything below a process, now."""
     below, found = [pid], {}

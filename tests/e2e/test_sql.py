@@ -3,13 +3,12 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import OPSRUN, ROOT, LabTest, main, wait_until  # noqa: E402
+from harness import OPSRUN, ROOT, LabTest, main, wait_until, with_peak  # noqa: E402
 
 HEADER = 'playbook { title = "SQL", uses = { shell = { "bash", "pg_dump", "psql" }, notify = { "team" } } }\n'
 
@@ -185,16 +184,11 @@ class Streams(Sql):
         path = self.write(body)
         environ = self.environ()
         began = time.monotonic()
-        child = subprocess.Popen([OPSRUN, "play", path, "-e", "lab"], env=environ, stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, cwd=ROOT)
-        out = child.stdout.read().decode()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        child.stdout.close()
-        print(f"{what} in {time.monotonic() - began:.2f} s, at most {usage.ru_maxrss / 1024:.1f} MB")
-        self.assertEqual(child.returncode, 0, out)
+        code, out, err, peak = with_peak([OPSRUN, "play", path, "-e", "lab"], env=environ, cwd=ROOT)
+        print(f"{what} in {time.monotonic() - began:.2f} s, at most {peak / 1024:.1f} MB")
+        self.assertEqual(code, 0, out + err)
         if "ASAN_OPTIONS" not in environ:      # the sanitizers' own memory is not the figure
-            self.assertLessEqual(usage.ru_maxrss, 40 * 1024)
+            self.assertLessEqual(peak, 40 * 1024)
         return out
 
     def test_a_million_rows_are_handed_over_within_40_mb(self):
