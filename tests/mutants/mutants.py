@@ -2,6 +2,31 @@
 exactly once), what replaces it, and the tests of which at least one must turn red."""
 
 MUTANTS = [
+    # -- what a playbook may say ----------------------------------------------------------------------
+    {
+        "name": "limited-secret-is-bound",
+        "promise": "a secret goes into the sinks it was made for",
+        "file": "runtime/sql/bind.lua",
+        "old": '  sinks.check(value, "sql", "sql")\n',
+        "new": "",
+        "tests": ["e2e/test_secrets"],
+    },
+    {
+        "name": "secret-is-written-as-json",
+        "promise": "json.encode refuses a secret",
+        "file": "runtime/json/pure.lua",
+        "old": "  if secret then\n",
+        "new": "  if false then\n",
+        "tests": ["e2e/test_json"],
+    },
+    {
+        "name": "lock-timeout-not-set",
+        "promise": "a change waits for a lock no longer than lock_timeout",
+        "file": "runtime/sql/change.lua",
+        "old": "  if request.lock_timeout then",
+        "new": "  if false then",
+        "tests": ["e2e/test_options"],
+    },
     # -- runs that go on ------------------------------------------------------------------------------
     {
         "name": "recorded-change-made-again",
