@@ -43,6 +43,11 @@ lua_State *heap_new_state(void) {
 
 void heap_set_cap(size_t bytes) { cap = bytes; }
 
+void heap_check(size_t bytes) {
+  if (bytes <= cap && used <= cap - bytes) return;
+  last_words_say(LAST_WORDS_MEMORY, bytes > SIZE_MAX - used ? SIZE_MAX : used + bytes, cap, false);
+}
+
 /* From half of the cap on, whenever a quarter was added to what the last look left. */
 void heap_relieve(lua_State *L) {
   static size_t kept;

@@ -14,6 +14,10 @@ lua_State *heap_new_state(void);
 
 void heap_set_cap(size_t bytes);
 
+/* Something outside the state is about to have so many bytes for it: ends the process when both
+   together are more than the cap. */
+void heap_check(size_t bytes);
+
 /* Before the cap is near, what is garbage is collected; for hooks, where that is allowed. */
 void heap_relieve(lua_State *L);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../term/filter.h"
+#include "heap.h"
 #include "json.h"
 
 struct buffer {
@@ -47,6 +48,7 @@ static char *reserve(struct writer *w, size_t more) {
   if (b->room - b->len < more) {
     if (more > SIZE_MAX / 4 || b->room > SIZE_MAX / 4) luaL_error(w->L, "text too long");
     size_t room = b->room * 2 > b->len + more ? b->room * 2 : b->len + more + 256;
+    heap_check(room); /* it is the playbook's as well */
     char *data = realloc(b->data, room);
     if (data == NULL) luaL_error(w->L, "not enough memory");
     b->data = data;
