@@ -390,6 +390,7 @@ function fake.new(given)
     user = function() return "ana" end,
     hostname = function() return "web1" end,
     pid = function() return 42 end,
+    env = function() return nil end,
   }
   host.signals = {
     wait = host.task.wait_signal,
