@@ -60,7 +60,7 @@ function doubt.resolve(services, run, current, row, effect, begin)
     if adapter.mark_repeat then
       adapter.mark_repeat(effect.request, begin.token)
     end
-    return { happened = false, by = "is made again with the same key" }
+    return { happened = false, again = true, by = "is made again with the same key" }
   end
   local said = author_says(run, current, effect)
   if said ~= nil then

@@ -210,12 +210,14 @@ end
 --- when it is to be made.
 local function settle(run, current, row, effect, known)
   local answer = doubt.resolve(services, run, current, row, effect, known.begin)
-  journal.finish(run, current, effect, {
-    outcome = answer.happened and "done" or "not sent",
-    value = answer.value,
-    not_kept = answer.happened and answer.value == nil and "its outcome was found out later" or nil,
-    resolved = answer.by,
-  })
+  if not answer.again then -- what is made again stays in doubt until then: a second resume needs the same key
+    journal.finish(run, current, effect, {
+      outcome = answer.happened and "done" or "not sent",
+      value = answer.value,
+      not_kept = answer.happened and answer.value == nil and "its outcome was found out later" or nil,
+      resolved = answer.by,
+    })
+  end
   known.finish = { outcome = answer.happened and "done" or "not sent" } -- in doubt no more, whoever counts at the end
   report.emit { event = "resolved", step = current.step.shown, effect = effect, happened = answer.happened, by = answer.by }
   if not answer.happened then

@@ -312,7 +312,7 @@ function recording:way_scope(way, path, step)
   local name = "%f[%w]u" .. way.number .. "%f[%W]"
   local list, cut = {}, nil
   for _, effect in ipairs(effects_by_step(self)[step_key(path, step)] or {}) do
-    if effect.at_end and effect.branch:find(name) then
+    if effect.branch:find(name) then -- at the end, or inside its step, which was cut short in the middle of it
       list[#list + 1] = effect
       if effect.begin and counts(self, effect) then
         cut = math.max(cut or 0, effect.n)

@@ -67,13 +67,14 @@ end
 local function fold(run, entry)
   local inside = {}
   for _, below in ipairs(recording.subtree(entry)) do
-    inside[below.path .. "\0" .. below.id] = true
+    inside[below.path .. "\0" .. below.id] = below.began -- each time it was begun it told its checks anew
     for _, effect in ipairs(below.begins) do
       policy.count(run, effect.begin or {})
     end
   end
   for i, check in ipairs(run.recording.checks) do
-    if inside[(check.path or "") .. "\0" .. check.step] then
+    local began = inside[(check.path or "") .. "\0" .. check.step]
+    if began and check.n > began then
       if i >= run.recording.samples_from and check.sample and not check.undetermined then
         run.samples = run.samples or {}
         table.insert(run.samples, { name = check.name, t = check.at, value = check.sample })

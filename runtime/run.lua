@@ -147,6 +147,13 @@ function run_of.open_adapters(services, run)
     local _ = adapters.state -- it puts its own function in this one's place
     return run.commit_state(record)
   end
+  --- The same with what its checks found.
+  function run.keep_series()
+    if run.samples and #run.samples > 0 then
+      local _ = adapters.state
+      run.keep_series()
+    end
+  end
   return setmetatable(adapters, {
     __index = function(_, name)
       local adapter = known[name] and require("runtime.primitives." .. name)(given) or nil

@@ -89,8 +89,9 @@ def doubts(records):
 
 
 def what(record):
-    """A name for an effect that is the same in every run of its book: kind, step, branch, number."""
-    return "{kind} {step} {attempt}{branch} {ordinal}".format(**record)
+    """A name for an effect that is the same in every run of its book: kind, path, step, branch, number."""
+    branch = f".{record['branch']}" if record["branch"] else ""
+    return f"{record['kind']} {record['path']}/{record['step']}{branch} {record['ordinal']}"
 
 
 def line(record):
@@ -101,7 +102,7 @@ def line(record):
 
 
 def effects(records):
-    return [what(record) for record in records if record["type"] == "effect.begin"]
+    return {what(record) for record in records if record["type"] == "effect.begin"}
 
 
 def happened(case, begin):
