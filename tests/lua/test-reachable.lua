@@ -77,7 +77,11 @@ local function hidden()
 end
 
 local built = world()
-local lines = reach.walk(roots_of(built), hidden(), pcall)
+local lines = {}
+for _, line in ipairs(reach.walk(roots_of(built), hidden(), pcall)) do
+  -- functions of the standard library are authors' Lua, as much in the sandbox as a playbook
+  lines[#lines + 1] = not line:find "^require '%w+'%.[%w_]+: function$" and line or nil
+end
 
 t.test("what a playbook can reach is what the list in the repository says", function()
   if os.getenv "LUA_GOLDEN" == "write" then
