@@ -3,6 +3,7 @@
 --- result, or nil and what is wrong with the call.
 local calendar = require "runtime.calendar"
 local civil = require "runtime.civil"
+local context = require "runtime.context"
 local errors = require "runtime.errors"
 local time_text = require "runtime.time_text"
 local times = require "runtime.times"
@@ -17,6 +18,14 @@ function pure.open(given, zone)
   clock, own_zone = given, zone
 end
 
+--- The clock is the run's: its time adapter, made when it is first needed, hands it over.
+local function is_open()
+  local current = context.current()
+  local adapters = current and current.run and current.run.adapters
+  local _ = adapters and adapters.time
+  return clock ~= nil
+end
+
 local relative = { now = true, today = true, yesterday = true, tomorrow = true }
 local DAY = 86400
 
@@ -26,7 +35,7 @@ end
 
 --- time.parse("2026-11-21T03:00:00Z"), time.parse(1795230727, "Europe/Madrid")
 function pure.parse(_, given, zone)
-  if not clock then
+  if not is_open() then
     return not_open()
   elseif zone ~= nil and clock.is_zone and not clock.is_zone(zone) then
     return nil, ("there is no time zone '%s'"):format(zone)
@@ -89,7 +98,7 @@ end
 
 --- time.within(now(), p.window), time.within(now(), "Mon..Fri 09:00..17:00")
 function pure.within(_, time, window)
-  if not clock then
+  if not is_open() then
     return not_open()
   end
   if type(time) == "number" then
