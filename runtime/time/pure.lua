@@ -20,10 +20,9 @@ end
 
 --- The clock is the run's: its time adapter, made when it is first needed, hands it over.
 local function is_open()
-  local current = context.current()
+  local current = not clock and context.current()
   local adapters = current and current.run and current.run.adapters
-  local _ = adapters and adapters.time
-  return clock ~= nil
+  return clock ~= nil or adapters and adapters.time and clock ~= nil
 end
 
 local relative = { now = true, today = true, yesterday = true, tomorrow = true }
