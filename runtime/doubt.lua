@@ -30,7 +30,7 @@ end
 local function adapter_says(services, row, begin)
   local adapter = services.adapters[row.module]
   if not adapter.settle then
-    return nil, "it leaves nothing to look for"
+    return nil, "it cannot be found out afterwards"
   end
   local ok, word, why, value = pcall(adapter.settle, row.verb, begin)
   if not ok then

@@ -3,6 +3,8 @@
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
+local question = require "runtime.question"
+local report_lines = require "runtime.report_lines"
 local text_of = require "runtime.text"
 
 ---@param with table the people adapter's own: host, run, can_ask, ask_alone, by_operator, confirm
@@ -72,13 +74,26 @@ return function(with)
     elseif not with.can_ask() then
       return nil
     end
+    local request = {
+      id = id,
+      text = ("Did this happen? %s"):format(effect.summary),
+      effect = effect,
+      where = effect.where,
+      flag = "happened",
+      options = { { id = "happened" }, { id = "not" } },
+      explain = {
+        { "begun", ("%s; then opsrun ended before it heard the outcome"):format(begin.t) },
+        { "found out", why or "it cannot be found out afterwards" },
+        { "happened", "it is not made again, the step goes on behind it" },
+        { "not", "it is made now" },
+        { "else", "the run stops with 7 and stays as it is: look at the target, then resume again" },
+      },
+      list = function()
+        report_lines.aside("   ", ("begun %s, then opsrun ended; look at the target before you answer"):format(begin.t))
+      end,
+    }
     local words = with.ask_alone(function()
-      host.term.status(nil)
-      host.term.err("\n ? Did this happen? " .. effect.summary .. "\n", "bold")
-      host.term.err(("   begun at %s, then opsrun was killed before it heard the outcome%s\n"):format(
-        begin.t, why and (": " .. why) or ""))
-      host.term.err("   look at the target before you answer; environment " .. run.environment.name .. "\n")
-      return host.term.ask { kind = "line", prompt = "   happened, not, or anything else to stop: " }
+      return question.ask(host, run, request, { kind = "line", prompt = "   happened, not, or anything else to stop: " })
     end)
     context.need "a question"
     if words == "happened" or words == "not" then

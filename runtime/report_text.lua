@@ -61,6 +61,9 @@ handlers["run.start"] = function(e)
       or resumes.changes == 1 and "1 change was made before, it is not made again"
       or ("%d changes were made before, none is made again"):format(resumes.changes)
     hanging("RESUMES  ", ("%d of %d steps are done; %s"):format(resumes.done, resumes.total, made), nil, "bold cyan")
+    if resumes.done > 0 then
+      line("")
+    end
   end
 end
 
@@ -102,6 +105,9 @@ handlers["check"] = function(e)
   if e.undetermined then
     tail = ("%s   would be %s now; depends on changes not made"):format(tail, words[e.verdict])
   end
+  if e.rehearsed and not e.undetermined then
+    tail = tail .. "   rehearsed"
+  end
   local style = "bold " .. (e.undetermined and "yellow" or colours[e.verdict])
   hanging(("%s%-8s  "):format(indent, word), text, nil, style, tail)
 end
@@ -136,7 +142,7 @@ end
 
 handlers["planned"] = function(e)
   open_step(e)
-  hanging(indent .. "WOULD ", e.effect.summary, nil, "bold cyan")
+  hanging(indent .. (e.rehearsed and "REHEARSED " or "WOULD "), e.effect.summary, nil, "bold cyan")
   local preview = e.preview or {}
   local columns = width()
   if e.effect.detail then

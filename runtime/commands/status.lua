@@ -45,7 +45,7 @@ return function(services)
           host.term.out(("    %s\n"):format(what), "yellow")
         elseif summary.state == "running" and summary.now then
           host.term.out(("    %s\n"):format(summary.now))
-        elseif summary.error then
+        elseif summary.error and #summary.in_doubt == 0 then
           host.term.out(("    %s\n"):format(summary.error))
         end
         for _, text in ipairs(summary.in_doubt) do
