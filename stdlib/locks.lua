@@ -7,8 +7,8 @@ local locks = {}
 local SESSIONS = [[
 SELECT a.pid, a.usename::text AS "user", a.application_name AS application, a.state, a.backend_type AS kind,
        a.datname IS NOT DISTINCT FROM current_database() AS here, coalesce(r.rolsuper, false) AS superuser,
-       greatest(extract(epoch FROM now() - coalesce(a.xact_start, a.state_change)), 0)::int AS seconds,
-       greatest(extract(epoch FROM now() - a.state_change), 0)::int AS since,
+       round(greatest(extract(epoch FROM now() - coalesce(a.xact_start, a.state_change)), 0), 1)::float8 AS seconds,
+       round(greatest(extract(epoch FROM now() - a.state_change), 0), 1)::float8 AS since,
        left(a.query, 200) AS query, a.backend_start::text AS backend_start, a.state_change::text AS state_change,
        w.waits, CASE WHEN w.waits IS NULL THEN '{}' ELSE pg_blocking_pids(a.pid) END AS blockers
 FROM pg_stat_activity AS a

@@ -65,7 +65,7 @@ end)
 
 step("Save who waits for whom", function(p)
   local tree = locks.tree(p.db)
-  note("%d sessions wait for a lock, the longest for %d s", tree.waiting, tree.longest)
+  note("%d sessions wait for a lock, the longest for %s s", tree.waiting, tree.longest)
   if tree.circle > 0 then note("%d wait for one another: the server ends one of them itself", tree.circle) end
   if #tree.rows > 0 then show(tree.rows, { title = "who waits for whom", columns = TREE }) end
   artifact("who-waits-for-whom.csv", tree.rows)

@@ -7,7 +7,9 @@ local loader = require "runtime.loader"
 local reach = require "reach"
 
 local GOLDEN = "tests/lua/golden/reachable.txt"
-local MODULES = { "backups", "certificates", "disks", "docker", "health", "keyspace", "postgres", "service", "systemd" }
+local MODULES = {
+  "activity", "backups", "certificates", "disks", "docker", "health", "keyspace", "locks", "postgres", "service", "systemd",
+}
 
 local function read(path)
   local file = assert(io.open(path))
