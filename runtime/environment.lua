@@ -4,6 +4,7 @@ local errors = require "runtime.errors"
 local files = require "runtime.environment_files"
 local host_settings = require "runtime.host_settings"
 local ordered = require "runtime.ordered"
+local rules = require "runtime.rules"
 local secrets = require "runtime.environment_secrets"
 local service_settings = require "runtime.service_settings"
 local text = require "runtime.text"
@@ -18,7 +19,7 @@ local sections = {
   notify = {},
 }
 local fields = {
-  "hosts", "http", "label", "logs", "notify", "params", "protected", "redis", "services", "smtp", "sql", "timezone",
+  "hosts", "http", "label", "logs", "notify", "params", "protected", "redis", "rules", "services", "smtp", "sql", "timezone",
 }
 local smtp_fields = { "ca", "clear", "from", "password", "url", "user" }
 
@@ -94,6 +95,7 @@ local function validate(path, raw)
   expect(path, "smtp", raw.smtp, "table")
   expect(path, "hosts", raw.hosts, "table")
   expect(path, "services", raw.services, "table")
+  rules.read(raw.rules, ("environment '%s'"):format(path))
   local hosts = host_settings.read(raw.hosts, path)
   for name, config in ordered.pairs(raw.services or {}) do
     local place = ("services.%s"):format(tostring(name))
@@ -167,6 +169,8 @@ local function build(host, name, path, raw, can_ask)
     services = raw.services or {},
   }
   local resolved, read, known_hosts = {}, secrets.reader(host, can_ask), nil
+  local place = ("environment '%s'"):format(path)
+  self.rules = rules.bind(host, rules.read(raw.rules, place), name, self.timezone, place)
 
   --- The names of a kind's connections, sorted.
   function self.names(kind)
@@ -284,11 +288,12 @@ function environment.load(services, name)
     error(files.unknown(host, config, name), 0)
   end
   local can_ask = not flags.no_input and not flags.json and host.term ~= nil and host.term.is_terminal()
-  -- what /etc/opsrun says of a protected environment cannot be shadowed by a file that happens to be here
+  -- what /etc/opsrun says of an environment that is protected or has rules cannot be shadowed by a file that happens
+  -- to be here
   for _, candidate in ipairs(candidates) do
     if files.is_system(candidate) then
       local raw = evaluate(host, candidate, name .. ".lua")
-      if raw.protected == true then
+      if raw.protected == true or raw.rules ~= nil then
         validate(candidate, raw)
         return build(host, name, candidate, raw, can_ask)
       end

@@ -1,6 +1,7 @@
 --- The effect gate: every effect of every playbook passes this one function, in nine stages; the
 --- first with an answer ends it. It knows no protocol and names no primitive: it branches on the
 --- class of an effect and on facts in its row.
+local budget = require "runtime.budget"
 local context = require "runtime.context"
 local doubt = require "runtime.doubt"
 local effects = require "runtime.effects"
@@ -32,7 +33,8 @@ local function describe(row, args, where)
   effect.class = effect.class or row.class
   effect.where = where
   local opts = effect.opts or {}
-  effect.costs, effect.on_dry = opts.costs, opts.on_dry
+  effect.costs, effect.costs_by = budget.costs(opts.costs, row.label or row.kind)
+  effect.on_dry = opts.on_dry
   if opts.summary then -- the author's words first; what is really sent stays beside them
     effect.detail, effect.summary = effect.summary, tostring(opts.summary)
   end
@@ -84,16 +86,25 @@ local function show_plan(run, current, row, effect)
   return plan.result(effect, effect.on_dry)
 end
 
---- 5. ask: a protected environment is confirmed by name, once, before its first change.
-local function ask(run, effect)
-  if alters(effect) and gate.before_first_change then
-    local look = gate.before_first_change
+--- 5. ask: a protected environment is confirmed by name, once, before its first change; what the environment's rules
+--- want to be asked about, once a step. A dry run shows both.
+---@param asked table? the entry of the rules that means this effect
+local function ask(run, current, effect, asked)
+  if not alters(effect) then
+    return
+  end
+  local look = gate.before_first_change
+  if look then
     look(run)
     gate.before_first_change = nil
   end
-  if alters(effect) and run.environment.protected and not run.environment_confirmed then
-    services.adapters.people.confirm_environment(run, effect)
+  local people = services.adapters.people
+  if run.environment.protected and not run.environment_confirmed then
+    people.confirm_environment(run, effect)
     run.environment_confirmed = true
+  end
+  if asked then
+    people.confirm_rule(run, current.step, effect, asked)
   end
 end
 
@@ -102,6 +113,15 @@ local function name_cause(current, err)
   if err.kind == "cancelled" and err.message == "cancelled" and current.cancelled then
     err.message = tostring(current.cancelled)
   end
+  return err
+end
+
+--- Where in the author's files this call stands, as "db-exhaustion.lua:42", if known; and its key, under which
+--- the journal says that somebody caught it.
+local function add_where(err, effect)
+  err.where = err.where or effect.where
+  err.effect = err.effect or effect.summary
+  err.key = err.key or effect.key
   return err
 end
 
@@ -132,6 +152,31 @@ local function begin(run, row, effect, token)
   error(err, 0)
 end
 
+--- 5 to 7: everything before the effect is made. Returns its token.
+local function make_ready(run, current, row, effect, asked)
+  ask(run, current, effect, asked)
+  report.underway(current.step.shown, effect)
+  local prepared, token = pcall(prepare, row, effect) -- 6
+  if not prepared then
+    local err = add_where(name_cause(current, errors.wrap(token)), effect)
+    err.outcome = err.outcome or "not sent"
+    journal.finish(run, current, effect, { outcome = "not sent", failure = err })
+    report.emit { event = "effect", step = current.step.shown, effect = effect, ok = false, failure = err }
+    error(err, 0)
+  end
+  current.step.reads = (current.step.reads or 0) + (alters(effect) and 0 or 1)
+  if effect.declared then
+    current.step.declared = (current.step.declared or 0) + 1
+  end
+  if effect.unproved then
+    current.step.unproved = (current.step.unproved or 0) + 1
+  end
+  if alters(effect) then
+    begin(run, row, effect, token) -- 7
+  end
+  return token
+end
+
 --- 8. the primitive: the only place in the program where one is called.
 local function perform(current, row, effect, token)
   local adapter = services.adapters[row.module]
@@ -156,6 +201,9 @@ end
 --- 9. finish: the outcome is recorded, then shown.
 local function finish(run, current, row, effect, ok, result)
   local kept, not_kept
+  if effect.costs then
+    budget.settle(run, effect, ok and "done" or result.outcome or "failed", result)
+  end
   if ok and services.adapters[row.module].keep then
     kept, not_kept = services.adapters[row.module].keep(row.verb, result)
   elseif ok then
@@ -197,19 +245,14 @@ local function finish(run, current, row, effect, ok, result)
   }
 end
 
---- Where in the author's files this call stands, as "db-exhaustion.lua:42", if known; and its key, under which
---- the journal says that somebody caught it.
-local function add_where(err, effect)
-  err.where = err.where or effect.where
-  err.effect = err.effect or effect.summary
-  err.key = err.key or effect.key
-  return err
-end
-
 --- A change whose outcome nobody knows: found out, or asked. Returns true and its result when it happened; nothing
 --- when it is to be made.
 local function settle(run, current, row, effect, known)
   local answer = doubt.resolve(services, run, current, row, effect, known.begin)
+  budget.count(run, effect)
+  if not answer.happened then
+    budget.give_back(run, { costs = known.begin.costs or {} })
+  end
   if not answer.again then -- what is made again stays in doubt until then: a second resume needs the same key
     journal.finish(run, current, effect, {
       outcome = answer.happened and "done" or "not sent",
@@ -240,12 +283,12 @@ local function replayed(run, current, row, effect)
   if not known then
     return false
   elseif known.failure then
-    policy.count(run, effect)
+    budget.count(run, effect)
     error(add_where(known.failure, effect), 0)
   elseif known.doubt then
     return settle(run, current, row, effect, known.doubt)
   end
-  policy.count(run, effect)
+  budget.count(run, effect)
   if run.offline and effect.class == "ask" then
     local said = type(known.value) == "table" and known.value or { answer = known.value }
     report.emit {
@@ -292,7 +335,7 @@ function gate.call(kind, args, where)
   if known then
     return value
   end
-  local ok, answer = pcall(policy.check, run, effect) -- 3
+  local ok, answer, asked = pcall(policy.check, run, effect, current.undo) -- 3
   if not ok then
     journal.refused(run, effect, answer)
     error(add_where(errors.wrap(answer), effect), 0)
@@ -301,31 +344,19 @@ function gate.call(kind, args, where)
     set_aside(run, current, override)
   end
   if run.dry and alters(effect) then -- 4
+    ask(run, current, effect, asked)
     ok, answer = pcall(show_plan, run, current, row, effect)
     if not ok then
       error(add_where(errors.wrap(answer), effect), 0)
     end
     return answer
   end
-  ask(run, effect) -- 5
-  report.underway(current.step.shown, effect)
-  local prepared, token = pcall(prepare, row, effect) -- 6
-  if not prepared then
-    local err = add_where(name_cause(current, errors.wrap(token)), effect)
-    err.outcome = err.outcome or "not sent"
-    journal.finish(run, current, effect, { outcome = "not sent", failure = err })
-    report.emit { event = "effect", step = current.step.shown, effect = effect, ok = false, failure = err }
-    error(err, 0)
-  end
-  current.step.reads = (current.step.reads or 0) + (alters(effect) and 0 or 1)
-  if effect.declared then
-    current.step.declared = (current.step.declared or 0) + 1
-  end
-  if effect.unproved then
-    current.step.unproved = (current.step.unproved or 0) + 1
-  end
-  if alters(effect) then
-    begin(run, row, effect, token) -- 7
+  local ready, token = pcall(make_ready, run, current, row, effect, asked) -- 5, 6, 7
+  if not ready then
+    if effect.costs then
+      budget.give_back(run, effect)
+    end
+    error(token, 0)
   end
   local done, result = perform(current, row, effect, token) -- 8
   finish(run, current, row, effect, done, result) -- 9

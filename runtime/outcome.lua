@@ -1,5 +1,6 @@
 --- How a run ended: its state, its exit code (design 3: the first that applies), its summary.
 local author_report = require "runtime.author.report"
+local budget = require "runtime.budget"
 local engine = require "runtime.engine"
 local errors = require "runtime.errors"
 local stack = require "runtime.stack"
@@ -227,6 +228,7 @@ function outcome.event(run, failure, code, seconds)
     checks = check_lines(run),
     worst = step.worst(run),
     open = run.open,
+    limits = budget.lines(run),
     left = left_behind(run),
     fidelity = run.dry and engine.fidelity(run) or nil,
     next = next_commands(run, state, code),

@@ -1,38 +1,36 @@
---- Stage 3 of the gate: may this effect happen at all? Pure: header, environment and what was spent
---- so far in, a refusal or nothing out. The same in a dry run, so that a rehearsal shows refusals.
+--- Stage 3 of the gate: may this effect happen at all? Header, the environment's rules and what was spent
+--- so far in; a refusal, something to ask, or nothing out. The same in a dry run, so that a rehearsal shows refusals.
+local budget = require "runtime.budget"
 local errors = require "runtime.errors"
 local ordered = require "runtime.ordered"
+local prefixes = require "runtime.prefixes"
 local policy = {}
 
---- Is `argv` covered by the prefix "docker restart"? Word by word, so "docker rest" is not.
-local function argv_has_prefix(argv, prefix)
-  local index = 0
-  for word in prefix:gmatch "%S+" do
-    index = index + 1
-    if argv[index] ~= word then
-      return false
+--- Variables that decide which program a name means, or what it loads before its own first line. Whoever sets one
+--- runs what he likes, whatever the words of the command are.
+local steering = {
+  "BASHOPTS", "BASH_ENV", "BASH_FUNC_%", "CDPATH", "CLASSPATH", "DYLD_%", "ENV", "GCONV_PATH", "GLOBIGNORE", "IFS",
+  "JAVA_TOOL_OPTIONS", "LD_%", "LUA_INIT%", "LUA_%PATH", "NODE_OPTIONS", "NODE_PATH", "PATH", "PERL5DB", "PERL5LIB",
+  "PERL5OPT", "PERLLIB", "PROMPT_COMMAND", "PS4", "PYTHONHOME", "PYTHONINSPECT", "PYTHONPATH", "PYTHONSTARTUP",
+  "PYTHONUSERBASE", "RUBYLIB", "RUBYOPT", "SHELLOPTS", "ZDOTDIR", "_JAVA_OPTIONS",
+}
+
+--- Is this a variable that steers which program runs?
+local function steers(name)
+  for _, known in ipairs(steering) do
+    if name:find("^" .. known:gsub("%%", ".*") .. "$") then
+      return true
     end
   end
-  return index > 0
-end
-
---- Is `path` the directory or file `prefix`, or below it?
-local function path_has_prefix(path, prefix)
-  prefix = prefix:gsub("/+$", "")
-  if ("/" .. path .. "/"):find("/../", 1, true) then
-    return false -- it may lead out again
-  end
-  return path == prefix or path:sub(1, #prefix + 1) == prefix .. "/"
+  return false
 end
 
 --- How an item of each section of `uses` is compared with what the effect wants.
 local matches = {
-  shell = function(wanted, item)
-    return argv_has_prefix(wanted, item)
-  end,
-  files = path_has_prefix,
+  shell = prefixes.command,
+  files = prefixes.path,
   http = function(wanted, item)
-    return wanted == item:gsub("/+$", "")
+    return wanted == prefixes.origin(item)
   end,
   notify = function(wanted, item)
     return wanted == item
@@ -54,17 +52,20 @@ local function suggest_item(section, wanted)
   return tostring(wanted)
 end
 
---- Items of `uses` may name parameters: "{dir}" is that parameter's value.
+--- Items of `uses` may name parameters: "{dir}" is that parameter's value. nil when one has none, or an empty one: a
+--- prefix that lost its end would allow more than its author wrote.
 local function expand(item, params)
-  return (
-    item:gsub("{([%w_]+)}", function(name)
-      local value = params[name]
-      return value ~= nil and tostring(value) or nil
-    end)
-  )
+  local whole = true
+  local text = item:gsub("{([%w_]+)}", function(name)
+    local value = params[name]
+    local words = value ~= nil and tostring(value) or ""
+    whole = whole and words:find "%S" ~= nil
+    return words
+  end)
+  return whole and text or nil
 end
 
---- Parameter types whose values count as used, where the header declares the parameter.
+--- Parameter types whose values count as used.
 local counted = { files = "path", http = "url" }
 
 --- What a section of the header's `uses` allows, without what was set aside.
@@ -73,13 +74,12 @@ local function listed(run, section)
   for _, item in ipairs((run.header.uses or {})[section] or {}) do
     allowed[#allowed + 1] = expand(item, run.params)
   end
-  for name, value in pairs(run.params) do
-    local spec = (run.header.params or {})[name]
-    local counts = section ~= "shell" and section ~= "notify"
-      and (not spec or not counted[section] or spec.type == counted[section] or spec.of == counted[section])
+  for name, spec in pairs(counted[section] and run.header.params or {}) do
+    local value = run.params[name]
+    local counts = value ~= nil and (spec.type == counted[section] or spec.of == counted[section])
     for _, text in ipairs(counts and (type(value) == "table" and getmetatable(value) == nil and value or { value }) or {}) do
       if type(text) == "string" then
-        allowed[#allowed + 1] = section == "http" and text:match "^(https?://[^/?#]+)" or text
+        allowed[#allowed + 1] = text
       end
     end
   end
@@ -97,9 +97,27 @@ function policy.allowed(run, section)
   return listed(run, section)
 end
 
+--- A variable that steers which program runs needs what a text for bash needs: "bash" in uses.shell.
+local function check_variables(allowed, effect)
+  for _, item in ipairs(allowed) do
+    if item:find "^%s*bash%s*$" then
+      return
+    end
+  end
+  for _, name in ipairs(effect.uses.variables or {}) do
+    if steers(name) then
+      error(errors.refused {
+        message = ("'%s' decides what '%s' runs: uses.shell does not allow to set it"):format(name, effect.uses[2][1]),
+        hint = "leave it out, or allow any command: uses = { shell = { \"bash\" } }; or, this once: --override uses.shell --because TEXT",
+        rule = "uses.shell",
+      }, 0)
+    end
+  end
+end
+
 --- Raises `refused` unless all that the effect wants is allowed.
 ---@param effect table described effect; `effect.uses` = {section, wanted} when it needs an entry; of
---- files a list of paths
+--- files a list of paths; of shell also `variables`, the names a command's env sets
 local function check_uses(run, effect)
   local section, wanted = effect.uses[1], effect.uses[2]
   local allowed = listed(run, section)
@@ -120,43 +138,7 @@ local function check_uses(run, effect)
       }, 0)
     end
   end
-end
-
---- Adds an effect's costs to what was spent, unchecked.
-local function spend(run, costs)
-  for name, amount in pairs(costs) do
-    run.spent[name] = (run.spent[name] or 0) + amount
-  end
-end
-
---- Counts the costs of an effect that the journal holds: they were allowed when it was made.
----@param effect {costs: table<string, number>?}
-function policy.count(run, effect)
-  if effect.costs then
-    spend(run, effect.costs)
-    if run.caller then
-      spend(run.caller, effect.costs)
-    end
-  end
-end
-
---- Reserves the effect's costs, `{sessions = 20}`, against the header's `limits`.
-local function reserve(run, effect)
-  local limits = run.header.limits or {}
-  for name, amount in pairs(effect.costs) do
-    local limit = limits[name]
-    local sum = (run.spent[name] or 0) + amount
-    if limit and sum > limit then
-      error(errors.refused {
-        message = ("over budget: %s would be %g of at most %g %s"):format(effect.summary, sum, limit, name),
-        hint = ("the header's limits.%s is the most one run may touch; --override limits.%s --because TEXT goes beyond"):format(
-          name, name),
-        rule = "limits." .. name,
-        beyond = effect.costs,
-      }, 0)
-    end
-  end
-  spend(run, effect.costs)
+  check_variables(allowed, effect)
 end
 
 --- How bad an end has to be for a level of the header's `tell`.
@@ -187,31 +169,53 @@ local function overridden(run, effect, refusal)
   return { rule = refusal.rule, because = run.options.because, effect = effect.summary, refusal = refusal.message }
 end
 
---- Raises `refused` or returns. Costs are reserved here, before anything is sent.
----@return table[] set_aside {rule, because, effect, refusal} of each rule that was set aside
-function policy.check(run, effect)
-  local set_aside = {}
-  local function pass(check, of)
-    local ok, err = pcall(check, of, effect)
-    if not ok then
-      err = errors.wrap(err)
-      set_aside[#set_aside + 1] = overridden(run, effect, err)
-      if err.beyond then
-        spend(of, effect.costs)
-      end
-    end
+local function check_rules(run, effect, situation, pass)
+  local bound = run.environment and run.environment.rules
+  if not bound or effect.class ~= "change" and effect.class ~= "tell" then
+    return nil
   end
+  local refusals, asked = bound.judge(effect, situation)
+  for _, refusal in ipairs(refusals) do
+    pass(errors.refused(refusal))
+  end
+  return asked
+end
+
+local function check_costs(run, effect, pass)
+  local problem = budget.problem(run, effect)
+  if problem then
+    error(errors.refused(problem), 0)
+  end
+  for _, overrun in ipairs(budget.overrun(run, effect)) do
+    pass(errors.refused(overrun))
+  end
+  budget.reserve(run, effect)
+end
+
+--- Raises `refused` or returns. Costs are reserved here, before anything is sent; last, so that what is refused
+--- reserves nothing.
+---@param run table
+---@param effect table described effect
+---@param back boolean? a way back is worked off
+---@return table[] set_aside {rule, because, effect, refusal} of each rule that was set aside
+---@return table? asked the entry of the environment's `ask` that means this effect
+function policy.check(run, effect, back)
+  local set_aside = {}
+  local function pass(refusal)
+    set_aside[#set_aside + 1] = overridden(run, effect, refusal)
+  end
+  local asked = check_rules(run, effect, { offset = run.dry and run.clock_offset or 0, back = back or false }, pass)
   local tells = effect.uses and effect.uses[1] == "notify" and policy.tells(run) or {}
   if effect.uses and not tells[effect.uses[2]] then
-    pass(check_uses, run)
-  end
-  if effect.costs then
-    pass(reserve, run)
-    if run.caller then -- a called playbook spends of its caller's budget as well
-      pass(reserve, run.caller)
+    local ok, err = pcall(check_uses, run, effect)
+    if not ok then
+      pass(errors.wrap(err))
     end
   end
-  return set_aside
+  if effect.costs then
+    check_costs(run, effect, pass)
+  end
+  return set_aside, asked
 end
 
 return policy

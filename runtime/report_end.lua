@@ -112,6 +112,10 @@ function report_end.show(e)
   for i, check in ipairs(worth_a_line(e.checks)) do
     item(i == 1 and "checks" or "", check.text, check.style)
   end
+  for i, limit in ipairs(e.limits or {}) do
+    local over = limit.spent > limit.limit
+    item(i == 1 and "limits" or "", ("%s %g of %g"):format(limit.name, limit.spent, limit.limit), over and "red" or nil)
+  end
   for i, open in ipairs(e.open) do
     item(i == 1 and "open" or "", open, "yellow")
   end

@@ -1,9 +1,9 @@
 --- What a run that is gone on with knows of its steps: which are over and what they returned, which was cut short
 --- and what of it is taken from the journal. A fresh run has no recording, and everything here answers nil.
+local budget = require "runtime.budget"
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local plain = require "runtime.plain"
-local policy = require "runtime.policy"
 local recording = require "runtime.recording"
 local replay = require "runtime.replay"
 local resumed = {}
@@ -69,7 +69,7 @@ local function fold(run, entry)
   for _, below in ipairs(recording.subtree(entry)) do
     inside[below.path .. "\0" .. below.id] = below.began -- each time it was begun it told its checks anew
     for _, effect in ipairs(below.begins) do
-      policy.count(run, effect.begin or {})
+      budget.count(run, effect.begin or {})
     end
   end
   for i, check in ipairs(run.recording.checks) do

@@ -7,6 +7,7 @@ local journal = require "runtime.journal"
 local params = require "runtime.params"
 local plain = require "runtime.plain"
 local replay = require "runtime.replay"
+local rules = require "runtime.rules"
 local step = require "runtime.step"
 local text = require "runtime.text"
 local trace = require "runtime.trace"
@@ -49,10 +50,11 @@ local function overrides_of(flags)
     }, 0)
   end
   for _, rule in ipairs(flags.override or {}) do
-    if not rule:find "^uses%.%a+$" and not rule:find "^limits%.[%w_]+$" then
+    local own = rule:match "^rules%.([%w_]+)$"
+    if not rule:find "^uses%.%a+$" and not rule:find "^limits%.[%w_]+$" and not (own and rules.may_be_overridden[own]) then
       error(errors.usage {
-        message = ("--override '%s': no such rule"):format(rule),
-        hint = "rules are uses.SECTION and limits.NAME, as a refusal names them",
+        message = ("--override '%s': %s"):format(rule, own and "this rule cannot be set aside" or "no such rule"),
+        hint = "rules are uses.SECTION, limits.NAME, rules.within and rules.deny, as a refusal names them",
       }, 0)
     end
   end
@@ -167,7 +169,7 @@ end
 ---@param declared table the steps
 function run_of.open(services, run, declared)
   run.known_gate = function(id)
-    local base = id:gsub("%.outcome.*$", ""):gsub("%.%d+$", "")
+    local base = id:gsub("%.outcome.*$", ""):gsub("%.%d+$", ""):gsub("%.rule$", "")
     local asked = run.recording and run.recording.asked[id]
     return asked or declared.by_id[base] ~= nil or declared.by_id[id] ~= nil or id == "environment" or id == "stale"
   end

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -34,9 +35,35 @@ static void hide_memory(void) {
 #endif
 }
 
+/* Takes entries that are no absolute path, the empty one too, out of PATH: which program a name
+   means must not depend on the directory a playbook chooses for its command. */
+static void fix_path(void) {
+  const char *path = getenv("PATH");
+  if (path == NULL) return;
+  char *kept = malloc(strlen(path) + 1), *end = kept;
+  if (kept == NULL) {
+    unsetenv("PATH");
+    return;
+  }
+  for (const char *entry = path; entry != NULL;) {
+    const char *colon = strchr(entry, ':');
+    size_t len = colon != NULL ? (size_t)(colon - entry) : strlen(entry);
+    if (entry[0] == '/') {
+      if (end != kept) *end++ = ':';
+      memcpy(end, entry, len);
+      end += len;
+    }
+    entry = colon != NULL ? colon + 1 : NULL;
+  }
+  *end = '\0';
+  if (end == kept || setenv("PATH", kept, 1) != 0) unsetenv("PATH"); /* then the C library's own */
+  free(kept);
+}
+
 int main(int argc, char **argv) {
   open_standard_descriptors();
   hide_memory();
+  fix_path();
   setlocale(LC_CTYPE, "C.UTF-8");
   static struct cli_options options; /* what it points to lives as long as the process */
   int code = cli_parse(argc, argv, &options);

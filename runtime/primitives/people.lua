@@ -80,7 +80,9 @@ return function(services)
     }
     journal.write(run, { type = "asking", step = current.step.id, text = ("asks at gate '%s': %s"):format(request.id, request.text) })
     return ask_alone(function()
-      if request.type then
+      if request.agreed and request.agreed() then -- meanwhile, for another branch
+        return request.type or true
+      elseif request.type then
         local words = ("   type %s to go on, anything else stops: "):format(request.type)
         return question.ask(host, run, request, { kind = "line", prompt = words })
       end
@@ -153,19 +155,51 @@ return function(services)
     return record(request, request.type or "yes", by_operator())
   end
 
+  --- A question that the environment asks, not the playbook: who opened it is a record of its own.
+  local function confirm_for_environment(request, effect)
+    if context.current().beside then
+      refuse(request.id, "is not opened by a clock: it asks nobody", "a change of the steps before it opens it")
+    end
+    request.effect, request.digest = effect, effect.digest
+    local answer = confirm(request)
+    if not run.dry then
+      journal.write(run, { type = "gate", gate = request.id, answer = answer.answer, by = answer.by, at = answer.at })
+    end
+  end
+
   --- The name of a protected environment is typed once, before its first change.
   function adapter.confirm_environment(_, effect)
-    if context.current().beside then
-      refuse("environment", "is not opened by a clock: it asks nobody", "a change of the steps before it opens it")
-    end
-    local answer = confirm {
+    confirm_for_environment({
       id = "environment",
       text = ("This changes the protected environment '%s': %s"):format(run.environment.name, effect.summary),
       type = run.environment.name,
-      effect = effect,
-      digest = effect.digest,
-    }
-    journal.write(run, { type = "gate", gate = "environment", answer = answer.answer, by = answer.by, at = answer.at })
+      agreed = function()
+        return run.environment_confirmed
+      end,
+    }, effect)
+  end
+
+  --- What the environment's rules want to be asked about: once a step and rule, not once a change.
+  ---@param step table the record of the running step
+  ---@param entry opsrun.RuleEntry
+  function adapter.confirm_rule(_, step, effect, entry)
+    step.rules_asked = step.rules_asked or {}
+    local asked = step.rules_asked[entry]
+    if not asked then
+      asked = { id = gate_id(run, step.id .. ".rule"), agreed = false }
+      step.rules_asked[entry] = asked
+    end
+    if asked.agreed then
+      return
+    end
+    confirm_for_environment({
+      id = asked.id,
+      text = ("Environment '%s' asks before '%s': %s?"):format(run.environment.name, entry.text, effect.summary),
+      agreed = function()
+        return asked.agreed
+      end,
+    }, effect)
+    asked.agreed = true
   end
 
   later = require "runtime.people_later" {

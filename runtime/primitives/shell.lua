@@ -62,7 +62,7 @@ return function(services)
       summary = request.summary,
       within = request.timeout,
       declared = verb == "read" and unjailed or nil,
-      uses = (verb == "run" or unjailed) and { "shell", request.argv } or nil,
+      uses = (verb == "run" or unjailed) and { "shell", request.argv, variables = text.keys(request.env or {}) } or nil,
       body = body,
       request = request,
       opts = args.opts,

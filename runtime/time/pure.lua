@@ -1,10 +1,9 @@
 --- What of time is no effect: texts that name a moment, and whether a moment lies in a window. What depends
 --- on the present ("now", "yesterday") is not here: `now()` is, and it is recorded. Each function returns its
 --- result, or nil and what is wrong with the call.
-local calendar = require "runtime.calendar"
-local civil = require "runtime.civil"
 local context = require "runtime.context"
 local errors = require "runtime.errors"
+local hours = require "runtime.hours"
 local time_text = require "runtime.time_text"
 local times = require "runtime.times"
 local pure = {}
@@ -26,7 +25,6 @@ local function is_open()
 end
 
 local relative = { now = true, today = true, yesterday = true, tomorrow = true }
-local DAY = 86400
 
 local function not_open()
   return nil, "only inside a step: which zone counts is known when the playbook runs"
@@ -57,44 +55,6 @@ function pure.parse(_, given, zone)
   return times.at(clock, zone or own_zone, epoch)
 end
 
---- "09:00..17:00", "Mon..Fri 09:00..17:00", "Sat,Sun" as {days = set?, from, to} in seconds; nil and why.
-local function hours_of(given)
-  local days, rest = given:match "^(%a[%a,.]*)%s*(.*)$"
-  local set, why
-  if days then
-    set, why = calendar.weekdays(days)
-    if not set then
-      return nil, why
-    end
-  end
-  rest = rest or given
-  if days and rest == "" then
-    return { days = set, from = 0, to = DAY }
-  end
-  local left, right = rest:match "^(.-)%.%.(.+)$"
-  local from, behind_from = time_text.clock_time(left or "")
-  local to, behind_to = time_text.clock_time(right or "")
-  if right == "24:00" then
-    to, behind_to = DAY, ""
-  end
-  if not from or not to or behind_from ~= "" or behind_to ~= "" or from == to then
-    return nil, ("'%s' is no window, such as 22:00..06:00 or Mon..Fri 09:00..17:00"):format(given)
-  end
-  return { days = set, from = from, to = to }
-end
-
---- Is a moment in the daily hours? Hours that go over midnight belong to the day they begin on.
-local function in_hours(hours, time)
-  local days, seconds = civil.shown(clock, time.zone, time.epoch)
-  local over_midnight = hours.to < hours.from
-  if over_midnight and seconds < hours.to then
-    days, seconds = days - 1, seconds + DAY
-  end
-  local last = over_midnight and hours.to + DAY or hours.to
-  local day_fits = not hours.days or hours.days[civil.weekday(days)] == true
-  return day_fits and seconds >= hours.from and seconds < last
-end
-
 --- time.within(now(), p.window), time.within(now(), "Mon..Fri 09:00..17:00")
 function pure.within(_, time, window)
   if not is_open() then
@@ -110,11 +70,11 @@ function pure.within(_, time, window)
   elseif type(window) ~= "string" then
     return nil, ("expected a window or a text such as '22:00..06:00', got %s"):format(type(window))
   end
-  local hours, why = hours_of(window)
-  if not hours then
+  local read, why = hours.read(window)
+  if not read then
     return nil, why
   end
-  return in_hours(hours, time)
+  return hours.hold(clock, read, time.zone, time.epoch)
 end
 
 --- time.window(from, to): a window of two times, for logs and the like.

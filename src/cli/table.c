@@ -99,7 +99,7 @@ const struct cli_option cli_option_table[] = {
     {"anyway", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS | ON(CLI_RESUME), BEFORE,
      "Play beside another run that holds the playbook's lock"},
     {"override", 0, CLI_LIST, "RULE", NULL, NULL, PLAYS | ON(CLI_RESUME), BEFORE,
-     "Set a rule aside, such as limits.sessions, with --because; loudly"},
+     "Set a rule aside, such as limits.sessions or rules.within, with --because; loudly"},
     {"because", 0, CLI_TEXT, "TEXT", NULL, NULL, PLAYS | ON(CLI_RESUME) | ON(CLI_CLOSE), BEFORE,
      "Why: for --override and close"},
     {"from", 0, CLI_TEXT, "ID", NULL, NULL, PLAYS | ON(CLI_RESUME), WHICH,

@@ -62,15 +62,18 @@ end)
 
 t.test("an origin counts as used when a url parameter has it, and only that origin", function()
   local params = { api = "https://api.example.com/v1/x?y" }
-  t.equal(refusal({ uses = { "http", "https://api.example.com" } }, {}, params), nil)
-  t.equal(refusal({ uses = { "http", "https://api.example.com.evil" } }, {}, params) ~= nil, true)
-  t.equal(refusal({ uses = { "http", "http://api.example.com" } }, {}, params) ~= nil, true)
+  local header = { params = { api = { type = "url" } } }
+  t.equal(refusal({ uses = { "http", "https://api.example.com" } }, header, params), nil)
+  t.equal(refusal({ uses = { "http", "https://api.example.com.evil" } }, header, params) ~= nil, true)
+  t.equal(refusal({ uses = { "http", "http://api.example.com" } }, header, params) ~= nil, true)
 end)
 
-t.test("a string parameter opens no command and no recipient", function()
-  local params = { x = "rm", y = "oncall" }
-  t.equal(refusal({ uses = { "shell", { "rm" } } }, {}, params) ~= nil, true)
-  t.equal(refusal({ uses = { "notify", "oncall" } }, {}, params) ~= nil, true)
+t.test("a string parameter opens no command, no recipient and no shared state", function()
+  local params = { x = "rm", y = "oncall", z = "alerts" }
+  local header = { params = { x = { type = "string" }, y = { type = "string" }, z = { type = "string" } } }
+  t.equal(refusal({ uses = { "shell", { "rm" } } }, header, params) ~= nil, true)
+  t.equal(refusal({ uses = { "notify", "oncall" } }, header, params) ~= nil, true)
+  t.equal(refusal({ uses = { "state", "alerts" } }, header, params) ~= nil, true)
 end)
 
 t.test("limits: the sum of a run's costs counts, reserved before anything is sent", function()
