@@ -20,6 +20,7 @@ room. A line that is only `…` stands for any number of lines. Compared are the
 
 import glob
 import os
+import pwd
 import re
 import shlex
 
@@ -119,8 +120,9 @@ class Room:
 
     def __init__(self, directory, home, run, lab, hidden=()):
         self.directory, self.home, self.run, self.lab, self.last_run = directory, home, run, lab, "RUN"
+        user = pwd.getpwuid(os.geteuid()).pw_name
         self.shown = [(home, SHOWN_HOME), (directory + "/srv", "/srv"), (directory, "."), *hidden,
-                      ("root@" + os.uname().nodename, "ana@ops")]
+                      (f"{user}@{os.uname().nodename}", "ana@ops"), (f"by {user}", "by ana")]
 
     def write(self, files):
         os.mkdir(os.path.join(self.directory, "srv"))
