@@ -216,6 +216,7 @@ def finished(case, result):
 
 def one(job):
     """A point from kill to verdict. In a process of its own, where waiting for orphans harms nobody."""
+    began = time.monotonic()
     servers, expected, point, again, number = job
     case = Case(servers, point["book"], f"{point['book']}-{number}")
     result = blank(case, point, again)
@@ -229,6 +230,7 @@ def one(job):
         judge.compare(case, result, expected[case.book])
     except Exception as error:      # pylint: disable=broad-except   a verdict, too: this point is wrong
         result["wrong"] = f"{type(error).__name__}: {error}"
+    result["seconds"] = time.monotonic() - began
     return finished(case, result)
 
 
@@ -294,7 +296,8 @@ class MatrixTest(LabTest):
         return list(self.workers.map(one, jobs, chunksize=1))
 
     def expect_all_well(self, results):
-        print("\n" + judge.summary(results))
+        slowest = max(results, key=lambda result: result["seconds"])
+        print("\n" + judge.summary(results) + f"\nthe slowest: {slowest['seconds']:.1f} s, {slowest['point']}")
         self.expect_well(results)
 
     def expect_well(self, results):
