@@ -205,7 +205,7 @@ end
 --- Is the operator named by `who`? Through sudo it is the one who called it.
 local function is_named(host, who)
   local user = host.system.user():gsub(" %(sudo%)$", "")
-  if text.has(who, user) then
+  if user:sub(1, 1) ~= "@" and text.has(who, user) then
     return true
   end
   for _, group in ipairs(host.system.groups and host.system.groups() or {}) do

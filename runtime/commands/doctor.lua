@@ -190,6 +190,9 @@ local function check_environment(services, environment, printer)
   local host = services.host
   printer.heading(("Environment %s"):format(environment.name))
   printer.line("ok", "file", environment.path .. (environment.protected and " (protected)" or ""))
+  for _, row in ipairs(environment.rules and environment.rules.lines() or {}) do
+    printer.line("ok", "rule: " .. row[1], row[2])
+  end
   for _, kind in ipairs { "sql", "http", "redis" } do
     for _, name in ipairs(environment.names(kind)) do
       check_connection(host, environment, printer, kind, name)

@@ -1,5 +1,6 @@
 --- opsrun show: what a playbook does and may touch, before anybody plays it.
 local author_globals = require "runtime.author.globals"
+local environments = require "runtime.environment"
 local loader = require "runtime.loader"
 local ordered = require "runtime.ordered"
 local schedule = require "runtime.schedule"
@@ -104,6 +105,20 @@ local function show_touches(host, header)
   end
 end
 
+--- What the environment that -e names makes of its changes.
+local function show_rules(services)
+  local name = services.options.flags.environment
+  local environment = name and environments.load(services, name)
+  local rows = environment and environment.rules and environment.rules.lines() or {}
+  if environment and environment.protected then
+    table.insert(rows, 1, { "protected", "its name is typed before the first change" })
+  end
+  if environment then
+    heading(services.host, ("Rules of %s"):format(environment.name))
+    columns(services.host, #rows > 0 and rows or { { "none", "what the playbook may touch may be changed" } })
+  end
+end
+
 local function note_of(opts)
   local notes = {}
   if opts.optional then
@@ -182,6 +197,7 @@ return function(services)
   show_head(host, book)
   show_params(host, book.header.params)
   show_touches(host, book.header)
+  show_rules(services)
   show_schedule(host, book.header.schedule)
   show_steps(host, declared.nodes)
   local sources = book.header.sources

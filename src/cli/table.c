@@ -20,7 +20,7 @@ const struct cli_command cli_commands[CLI_COMMANDS] = {
     {"show", "PLAYBOOK", 1, 1, "Show what a playbook does and may touch",
      "Shows title, parameters, what the playbook may touch, and its steps with their ids. Reads "
      "the "
-     "file only; no environment is needed."},
+     "file only; with -e also the rules of an environment."},
     {"check", "PLAYBOOK...", 1, -1, "Check playbooks for mistakes",
      "Loads playbooks, or all below a directory, and reports what would stop them or mislead: "
      "unknown "
@@ -77,9 +77,10 @@ const struct cli_command cli_commands[CLI_COMMANDS] = {
 #define OUTPUT "Output"
 
 const struct cli_option cli_option_table[] = {
-    {"environment", 'e', CLI_TEXT, "ENV", NULL, NULL, LOADS, BEFORE,
+    {"environment", 'e', CLI_TEXT, "ENV", NULL, NULL, LOADS | ON(CLI_SHOW), BEFORE,
      "Play in this environment; default: $OPSRUN_ENV, else the only one"},
-    {"config", 0, CLI_TEXT, "DIR", NULL, NULL, LOADS | GOES_ON | ON(CLI_REPLAY), BEFORE,
+    {"config", 0, CLI_TEXT, "DIR", NULL, NULL, LOADS | ON(CLI_SHOW) | GOES_ON | ON(CLI_REPLAY),
+     BEFORE,
      "Look for environments in DIR first"},
     {"param", 'p', CLI_PAIRS, "NAME=VALUE", "params", NULL, ON(CLI_PLAY) | ON(CLI_PARAMS), BEFORE,
      "Set a parameter; may be repeated"},
