@@ -111,12 +111,12 @@ local function harden()
   local shared = getmetatable("").__index -- what every text's methods are looked up in
   local format, rep = shared.format, shared.rep
   shared.dump = nil
-  shared.rep = function(text, count, between)
-    local bytes = type(text) == "string" and math.tointeger(count) and (#text + #tostring(between or "")) * (count + 0.0) or 0
+  shared.rep = function(piece, count, between)
+    local bytes = type(piece) == "string" and math.tointeger(count) and (#piece + #tostring(between or "")) * (count + 0.0) or 0
     if bytes > longest_repeat then
       error(("bad argument #2 to 'rep' (%.0f bytes; a text may be repeated to 256 MiB)"):format(bytes), 2)
     end
-    local ok, said = pcall(rep, text, count, between)
+    local ok, said = pcall(rep, piece, count, between)
     return ok and said or error((said:gsub("'%?'", "'rep'")), 2)
   end
   shared.format = function(fmt, ...)

@@ -42,7 +42,7 @@ void last_words_forget(const struct store_run *run) {
   last_words_release();
 }
 
-void last_words_place(const char *members) { atomic_store(&the_place, members); }
+void last_words_place(const char *place) { atomic_store(&the_place, place); }
 
 void last_words_in_flight(int change) { atomic_fetch_add(&in_flight, change); }
 
@@ -159,9 +159,9 @@ static void tell(enum last_words_why why, const struct place *place, const char 
   term_last_words(said, hint);
 }
 
-void last_words_say(enum last_words_why why, uint64_t amount, uint64_t limit, bool have) {
+void last_words_say(enum last_words_why why, uint64_t amount, uint64_t limit, bool held_already) {
   char text[192];
-  if (!have) last_words_hold(); /* for ever: nothing is written behind these */
+  if (!held_already) last_words_hold(); /* for ever: nothing is written behind these */
   free(kept);
   kept = NULL;
   int code = words(why, limit, text, sizeof text);

@@ -39,7 +39,8 @@ void last_words_place(const char *place);
 void last_words_in_flight(int change);
 
 /* Says them and ends the process. `amount` and `limit`: bytes of memory, else 0. The caller holds the
-   journal, or (`held` false) it is held here. */
-_Noreturn void last_words_say(enum last_words_why why, uint64_t amount, uint64_t limit, bool held);
+   journal, or (`held_already` false) it is held here. */
+_Noreturn void last_words_say(enum last_words_why why, uint64_t amount, uint64_t limit,
+                              bool held_already);
 
 #endif
