@@ -146,8 +146,9 @@ end
 
 on["settled"] = function(self)
   for _, way in pairs(self.stack) do
-    way.settled = way.settled or way.kind == "undo"
-    way.done = way.done or way.settled
+    if way.kind == "undo" and not way.done then -- one that was taken before stays taken
+      way.settled, way.done = true, true
+    end
   end
 end
 

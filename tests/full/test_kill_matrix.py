@@ -11,6 +11,7 @@ from kill_matrix import MatrixTest  # noqa: E402
 import matrix_judge as judge  # noqa: E402
 
 KILLS, PAIRS = 1500, 500
+STALLED = 5     # so many seconds a resume waits for a branch's turn (runtime/replay.lua); none should have to
 
 
 class Whole(MatrixTest):
@@ -25,6 +26,8 @@ class Whole(MatrixTest):
         results = self.kill_at(points)
         self.expect_all_well(results)
         self.assertGreaterEqual(sum(result["killed"] for result in results), KILLS)
+        slow = [result["point"] for result in results if result["seconds"] > STALLED]
+        self.assertEqual(slow, [], "resumes that waited for records nobody asked for")
         missing = judge.coverage(results, self.effects)
         print(f"{sum(map(len, self.effects.values()))} effects; no kill struck: {json.dumps(missing)}")
         self.assertEqual(missing["begun, not recorded"], [], "effects that were never in doubt")
