@@ -18,7 +18,7 @@ SQL = (
     "SELECT pg_stat_statements_reset()", "SELECT pg_stat_reset_shared('bgwriter')", "SELECT pg_create_physical_replication_slot('extra')",
     "SELECT pg_drop_replication_slot('victim_slot')", "REFRESH MATERIALIZED VIEW victim_view", "CREATE INDEX ON victim (note)", "ANALYZE victim",
     "VACUUM victim", "CHECKPOINT", "SELECT pg_switch_wal()", "SELECT pg_current_xact_id()", "CREATE DATABASE extra TEMPLATE template0",
-    "SELECT pg_replication_origin_create('extra')", "CREATE TEMP TABLE t AS SELECT 1", "COPY (SELECT 1) TO '/tmp/opsrun-probe'",
+    "SELECT pg_replication_origin_create('extra')", "CREATE TEMP TABLE t AS SELECT 1", "COPY (SELECT 1) TO 'DIR/copied'",
     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim-busy'",
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim-holder'",
 )
@@ -89,7 +89,7 @@ def redis(env, command):
 
 
 def all_touches(env, ground):
-    found = [(f"sql {text}", lambda t=text: sql(env, t)) for text in SQL]
+    found = [(f"sql {text}", lambda t=text: sql(env, t.replace("DIR", ground.top))) for text in SQL]
     found += [(f"redis {' '.join(c)}", lambda c=c: redis(env, c)) for c in REDIS]
     found += list(file_touches(ground))
     found += [(f"http {m}", lambda m=m: http(env, m)) for m in ("POST", "PUT", "DELETE")]
