@@ -95,6 +95,7 @@ function conduct.announce(services, run, book, before)
     operator = run.operator,
     hostname = services.host.system.hostname(),
     mode = run.dry and "dry" or "live",
+    rehearse = run.rehearse,
     run = run.id,
     playbook = book.name,
     params = params.shown(run.params),

@@ -11,6 +11,8 @@
 ---@field options table?   names opts may hold, beside `effects.common`
 ---@field returns string
 ---@field help string      one line
+---@field inner boolean?  looks at the run's own things, not at the world: what is rehearsed does not change them
+---@field waits boolean?  time passes
 ---@field interactive boolean? a person answers; a dry run says "would ask"
 ---@field nameless boolean? the handle may be made without a name
 ---@field any_method boolean? every other method name of the handle is this verb with the name as its first argument

@@ -326,7 +326,7 @@ end
 
 --- How true a dry run was: "9 steps: 6 read for real (1 declared), 2 planned, 1 undetermined".
 function engine.fidelity(run)
-  local count = { real = 0, planned = 0, undetermined = 0, skipped = 0, declared = 0, unproved = 0, failed = 0 }
+  local count = { real = 0, rehearsed = 0, planned = 0, undetermined = 0, skipped = 0, declared = 0, unproved = 0, failed = 0 }
   for _, record in ipairs(run.step_records) do
     if record.state == "done" then
       count.real = count.real + 1
@@ -345,6 +345,9 @@ function engine.fidelity(run)
     ("%d planned"):format(count.planned),
     ("%d undetermined"):format(count.undetermined),
   }
+  if count.rehearsed > 0 then
+    table.insert(parts, 2, ("%d rehearsed"):format(count.rehearsed))
+  end
   if count.skipped > 0 then
     parts[#parts + 1] = ("%d skipped"):format(count.skipped)
   end

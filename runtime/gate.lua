@@ -9,6 +9,7 @@ local errors = require "runtime.errors"
 local journal = require "runtime.journal"
 local plan = require "runtime.plan"
 local policy = require "runtime.policy"
+local rehearsal = require "runtime.rehearsal"
 local replay = require "runtime.replay"
 local report = require "runtime.report"
 
@@ -71,7 +72,12 @@ end
 local function show_plan(run, current, row, effect)
   local adapter = services.adapters[row.module]
   local ok, preview = true, nil
-  if adapter.preview then
+  if run.rehearse and adapter.rehearse then
+    ok, preview = pcall(adapter.rehearse, row.verb, effect.request, effect)
+    if ok and preview.made then
+      return rehearsal.made(run, current, effect, preview)
+    end
+  elseif adapter.preview then
     ok, preview = pcall(adapter.preview, row.verb, effect.request)
   end
   if not ok and errors.is(preview, "effect") and plan.undetermined(run) then
@@ -155,6 +161,9 @@ end
 --- 5 to 7: everything before the effect is made. Returns its token.
 local function make_ready(run, current, row, effect, asked)
   ask(run, current, effect, asked)
+  if run.rehearse and (row.interactive or row.waits) then
+    rehearsal.let_go(run, current, row.interactive and "a question" or "a wait")
+  end
   report.underway(current.step.shown, effect)
   local prepared, token = pcall(prepare, row, effect) -- 6
   if not prepared then
@@ -360,6 +369,9 @@ function gate.call(kind, args, where)
   end
   local done, result = perform(current, row, effect, token) -- 8
   finish(run, current, row, effect, done, result) -- 9
+  if run.rehearse then
+    rehearsal.looked(run, current, row, effect)
+  end
   if not done then
     error(add_where(result, effect), 0)
   end

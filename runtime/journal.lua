@@ -240,8 +240,8 @@ function journal.finish(run, current, effect, result)
 end
 
 --- A change that a dry run did not make.
-function journal.planned(run, effect)
-  journal.write(run, with_key({ type = "effect.planned" }, effect))
+function journal.planned(run, effect, rehearsed)
+  journal.write(run, with_key({ type = "effect.planned", rehearsed = rehearsed }, effect))
 end
 
 --- A refusal by policy.

@@ -108,7 +108,8 @@ local function headline(run, state, code)
     word = "DONE, with warnings"
   end
   if run.dry then
-    word = state == "done" and code == 0 and "DRY RUN DONE, nothing was changed" or "DRY RUN: " .. word .. ", nothing was changed"
+    local what = run.rehearse and "REHEARSAL" or "DRY RUN"
+    word = state == "done" and code == 0 and what .. " DONE, nothing was changed" or what .. ": " .. word .. ", nothing was changed"
   end
   return ("%s   %s on %s   exit %d"):format(word, run.header.title or run.playbook, run.environment.name, code)
 end
@@ -125,12 +126,14 @@ local function check_lines(run)
       unit = entry.unit,
       verdict = entry.verdict,
       undetermined = entry.undetermined,
+      rehearsed = entry.rehearsed,
       style = entry.undetermined and "yellow" or check_styles[entry.verdict],
-      text = ("%s  %s %s%s"):format(
+      text = ("%s  %s %s%s%s"):format(
         entry.undetermined and "UNDETERMINED" or entry.verdict:upper(),
         name,
         entry.value == nil and "no value" or table_text.value(entry.value),
-        entry.unit and entry.value ~= nil and (" " .. entry.unit) or ""
+        entry.unit and entry.value ~= nil and (" " .. entry.unit) or "",
+        entry.rehearsed and not entry.undetermined and "   (rehearsed)" or ""
       ),
     }
   end
@@ -162,7 +165,7 @@ local function next_commands(run, state, code)
   end
   if state ~= "done" or code ~= 0 then
     list[#list + 1] = "opsrun log " .. run.id
-  elseif run.dry and (run.planned_count or 0) > 0 then
+  elseif run.dry and ((run.planned_count or 0) > 0 or run.rehearsed_first) then
     list[#list + 1] = run.command_line
   end
   return list
@@ -230,6 +233,7 @@ function outcome.event(run, failure, code, seconds)
     open = run.open,
     limits = budget.lines(run),
     left = left_behind(run),
+    rehearsed = run.rehearsed_first and run.rehearsed_list or nil,
     fidelity = run.dry and engine.fidelity(run) or nil,
     next = next_commands(run, state, code),
     reason = run.finished,

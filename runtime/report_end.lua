@@ -94,6 +94,9 @@ function report_end.show(e)
       host.term.message("error", text)
     end
   end
+  for i, change in ipairs(counted(e.rehearsed or {})) do
+    item(i == 1 and "rehearsed" or "", change)
+  end
   for i, change in ipairs(counted(e.changed)) do
     item(i == 1 and (e.dry and "would change" or "changed") or "", change)
   end

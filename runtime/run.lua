@@ -94,7 +94,9 @@ function run_of.new(services, book, environment, values)
     header = book.header,
     environment = environment,
     params = values,
-    dry = flags.dry_run or false,
+    dry = flags.dry_run or flags.rehearse or false,
+    rehearse = flags.rehearse or nil,
+    rehearsed_list = {},
     options = flags,
     answers = parse_answers(flags.answers),
     answers_met = {},
@@ -212,6 +214,7 @@ function run_of.start_record(services, run, book)
     pid = host.system.pid(),
     seed = run.seed,
     mode = run.dry and "dry" or "live",
+    rehearse = run.rehearse,
     frozen = run.frozen,
     flags = {
       params = plain.array(run.options.params or {}),

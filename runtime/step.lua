@@ -7,6 +7,7 @@ local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"
 local offline = require "runtime.offline"
 local plan = require "runtime.plan"
+local rehearsal = require "runtime.rehearsal"
 local replay = require "runtime.replay"
 local report = require "runtime.report"
 local resumed = require "runtime.resumed"
@@ -133,6 +134,7 @@ function step.retrying(run, node, err, number, ctx, shown)
     step = shown,
     text = ("%sattempt %d failed: %s; trying again"):format(shown and "" or ("'%s': "):format(node.name), number, err.message),
   }
+  rehearsal.let_go(run, ctx, "a wait")
   tasks.pause(ctx, seconds_of(node.opts.retry.after or 1, "retry.after", node.where))
 end
 
@@ -142,7 +144,7 @@ local function judge(run, node, record, ok, value)
     if record.planned then
       return "planned", nil, nil, value
     end
-    return record.undetermined and "undetermined" or "done", nil, nil, value
+    return record.undetermined and "undetermined" or record.rehearsed and "rehearsed" or "done", nil, nil, value
   end
   local err = errors.wrap(value, node.where)
   if err.kind == "skip" then
@@ -192,7 +194,7 @@ end
 local function keep_state(run, record)
   if not run.commit_state or not (record.state_pending or record.samples) then
     return
-  elseif record.state ~= "done" and record.state ~= "planned" then
+  elseif record.state ~= "done" and record.state ~= "planned" and record.state ~= "rehearsed" then
     return
   end
   local ok, err = pcall(run.commit_state, record)

@@ -3,6 +3,7 @@ local context = require "runtime.context"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
 local question = require "runtime.question"
+local rehearsal = require "runtime.rehearsal"
 local tasks = require "runtime.tasks"
 local turn = require "runtime.turn"
 local step_by_step = {}
@@ -85,6 +86,7 @@ function step_by_step.wanted(run, node, parent, shown)
   if not run.options.step then
     return true
   end
+  rehearsal.let_go(run, parent, "a question")
   local ok, answer = ask_alone(run, node, parent, shown)
   if not ok then
     return false, nil, errors.wrap(answer)

@@ -7,6 +7,7 @@ local journal = require "runtime.journal"
 local plain = require "runtime.plain"
 local plan = require "runtime.plan"
 local replay = require "runtime.replay"
+local rehearsal = require "runtime.rehearsal"
 local report = require "runtime.report"
 local report_text = require "runtime.report_text"
 local seconds_of = require "runtime.seconds"
@@ -160,6 +161,9 @@ function flow.build(host)
     end
     if run.dry then
       local value, why = sample(ctx, fn)
+      if not value then
+        rehearsal.let_go(run, current, "a wait")
+      end
       current.step.undetermined = current.step.undetermined or plan.undetermined(run) or not value or nil
       local now = value and "true now" or ("not true now" .. (why and (": " .. why) or ""))
       over(value and true or false, value, ("would wait until %s (%s; a dry run does not wait)"):format(what, now))

@@ -5,6 +5,7 @@ local errors = require "runtime.errors"
 local flow = require "runtime.author.flow"
 local journal = require "runtime.journal"
 local plan = require "runtime.plan"
+local rehearsal = require "runtime.rehearsal"
 local replay = require "runtime.replay"
 local report = require "runtime.report"
 local report_text = require "runtime.report_text"
@@ -67,6 +68,7 @@ function hold.build(host)
       looks = looks + 1
       local value, why = flow.sample(ctx, fn)
       if run.dry then
+        rehearsal.let_go(run, current, "a wait")
         current.step.undetermined = current.step.undetermined or plan.undetermined(run) or not value or nil
         local now = value and "it is" or "it is not"
         over(current, key, value and true or false, ("would look for %s whether it stays so (%s now)"):format(said, now), 1, 0)

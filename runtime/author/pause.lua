@@ -4,6 +4,7 @@ local arguments = require "runtime.author.arguments"
 local context = require "runtime.context"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
+local rehearsal = require "runtime.rehearsal"
 local replay = require "runtime.replay"
 local report = require "runtime.report"
 local times = require "runtime.times"
@@ -34,6 +35,7 @@ function pause.build(host)
       report.emit { event = "note", step = current.step.shown, text = ("it is after %s: going on"):format(shown) }
       return
     elseif run.dry then
+      rehearsal.let_go(run, current, "a wait")
       run.clock_offset = run.clock_offset + (epoch - now)
       report.emit { event = "note", step = current.step.shown, text = ("would suspend the run until %s"):format(shown) }
       return

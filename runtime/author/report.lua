@@ -77,6 +77,7 @@ function author.build(host)
     local verdict, threshold = verdict_of.judge(value, opts, earlier, host.clock.wall())
     local undetermined = plan.undetermined(run) or nil
     local entry = {
+      rehearsed = current.step.rehearsed, -- measured where the changes are that will be rolled back
       name = name,
       value = value,
       verdict = verdict,
@@ -118,6 +119,7 @@ function author.build(host)
       verdict = verdict,
       threshold = threshold,
       undetermined = undetermined,
+      rehearsed = entry.rehearsed,
     }
     if opts.or_fail and verdict == "critical" and not undetermined then
       error(errors.fail {

@@ -9,6 +9,7 @@ local history = require "runtime.history"
 local journal = require "runtime.journal"
 local loader = require "runtime.loader"
 local params = require "runtime.params"
+local rehearsal = require "runtime.rehearsal"
 local run_lock = require "runtime.run_lock"
 local run_of = require "runtime.run"
 local step_by_step = require "runtime.step_by_step"
@@ -40,6 +41,7 @@ return function(services)
   local values = params.resolve(services, book, environment, options.flags.params or {})
   local seconds_left = watch.seconds(options.flags)
   local run = run_of.new(services, book, environment, values)
+  rehearsal.permit(run)
   run.called = call.load(services, book, author_globals)
   engine.select(run, declared) -- a mistyped id is no run
   step_by_step.open(host, options.flags)

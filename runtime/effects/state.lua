@@ -6,6 +6,7 @@ local function row(class, verb, params, returns, help)
     verb = verb,
     face = "handle",
     nameless = true, -- state() is the playbook's own
+    inner = true,
     params = params,
     returns = returns,
     help = help,
@@ -26,6 +27,7 @@ return {
     class = "read",
     module = "state",
     verb = "before",
+    inner = true,
     face = "handle",
     nameless = true,
     params = { { "name", "string" }, { "opts", "options?" } },

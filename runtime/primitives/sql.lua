@@ -7,6 +7,9 @@ local errors = require "runtime.errors"
 local judge = require "runtime.sql.judge"
 local pool = require "runtime.sql.pool"
 local read = require "runtime.sql.read"
+local rehearsal = require "runtime.rehearsal"
+local rehearse = require "runtime.sql.rehearse"
+local rehearse_transaction = require "runtime.sql.rehearse_transaction"
 local seconds_of = require "runtime.seconds"
 local settle = require "runtime.sql.settle"
 local texts = require "runtime.sql.texts"
@@ -25,6 +28,9 @@ return function(services)
   local sessions = pool.new(services)
   local trees, tree_count = {}, 0
   local adapter = {}
+  sessions.rehearsal_lost = function(why)
+    rehearsal.lost(services.run, services.context and services.context(), why)
+  end
   local named = setmetatable({}, { __mode = "k" }) -- tables of variables -> their connection's name
 
   --- The parse tree of a text, or nil and the parser's error. Pure, so remembered.
@@ -195,6 +201,9 @@ return function(services)
   end
 
   function perform.each(request)
+    if request.entry.rehearsal then -- its one session is not kept busy while row_fn looks further
+      return read.each_of(read.query(sessions, request.entry, request), request.row_fn)
+    end
     return read.each(sessions, request.entry, request, request.row_fn)
   end
 
@@ -228,6 +237,9 @@ return function(services)
 
   function adapter.perform(verb, request, token, effect)
     request.effect = effect -- to say in it how far a long one is
+    if effect and request.entry.rehearsal then
+      effect.rehearsed = request.entry.rehearsal.made > 0
+    end
     return perform[verb](request, token)
   end
 
@@ -238,6 +250,31 @@ return function(services)
       return copy.preview(sessions, request.entry, request)
     end
     return verb == "exec" and change.preview(sessions, request.entry, request) or nil
+  end
+
+  --- What a rehearsal makes of a change.
+  ---@return table answer {made = true, value, lines}, or what is shown of a change that was not made
+  function adapter.rehearse(verb, request)
+    local made, value = false, "rows that are copied are only shown"
+    if verb == "transaction" then
+      local done, result, lines = rehearse_transaction.perform(sessions, request.entry, request)
+      return { made = done, value = result, lines = lines }
+    elseif verb == "exec" then
+      made, value = rehearse.exec(sessions, request.entry, request)
+    end
+    if made then
+      return { made = true, value = value, lines = { ("rows: %d"):format(value.count) } }
+    end
+    local preview = adapter.preview(verb, request)
+    table.insert(preview.lines, 1, "planned, not rehearsed: " .. value)
+    preview.not_checked = nil -- its lines say so
+    return preview
+  end
+
+  --- Rolls back what was rehearsed.
+  ---@return integer how many changes are gone
+  function adapter.let_go()
+    return rehearse.let_go(sessions)
   end
 
   --- Rows as lists by column, which JSON can hold: a row table loses its NULLs and its order.
@@ -346,6 +383,7 @@ return function(services)
   end
 
   function adapter.close()
+    rehearse.let_go(sessions)
     sessions:close()
   end
 

@@ -25,7 +25,7 @@ end
 --- Runs one statement of ours with nothing but pg_catalog on the path.
 ---@return table? rows
 ---@return table? err
-local function ask(conn, item)
+function catalogue.ask(conn, item)
   local results, err = conn:run({
     { "BEGIN READ ONLY" },
     { facts.narrow },
@@ -47,7 +47,7 @@ local function read_base(conn, memory)
   end
   local path = results[1].rows[1].path
   local rows
-  rows, err = ask(conn, { facts.base, bind.names(path), n = 1 })
+  rows, err = catalogue.ask(conn, { facts.base, bind.names(path), n = 1 })
   if not rows then
     return nil, err
   end
@@ -60,6 +60,15 @@ local function read_base(conn, memory)
   end
   memory.base = base
   return base
+end
+
+--- What the session's path holds that the server did not bring; read once.
+---@return table? base, table? err
+function catalogue.base(conn, memory)
+  if memory.base then
+    return memory.base
+  end
+  return read_base(conn, memory)
 end
 
 --- Is a function of a known extension one that was reviewed?
@@ -88,8 +97,8 @@ local where = {
   domain = ", which domain '%s' checks with",
 }
 
---- Why a fact speaks against the read, or nil.
-local function objection(fact, trusted)
+--- Why a fact speaks against the statement, or nil.
+function catalogue.objection(fact, trusted)
   if fact.kind == "foreign" then
     return ("'%s' is a foreign table: reading it talks to another server"):format(fact.subject)
   elseif fact.kind == "locking" then
@@ -227,10 +236,7 @@ end
 ---@return string? problem nil when it is proved
 ---@return table? err of the server, when it could not be asked
 function catalogue.check(conn, memory, verdict, trusted)
-  local base, err = memory.base
-  if not base then
-    base, err = read_base(conn, memory)
-  end
+  local base, err = catalogue.base(conn, memory)
   if not base then
     return nil, err
   end
@@ -243,7 +249,7 @@ function catalogue.check(conn, memory, verdict, trusted)
     return nil
   end
   local rows
-  rows, err = ask(conn, item)
+  rows, err = catalogue.ask(conn, item)
   if not rows then
     return nil, err
   end
@@ -253,7 +259,7 @@ function catalogue.check(conn, memory, verdict, trusted)
   end
   local problems = {}
   for _, fact in ipairs(rows) do
-    problems[#problems + 1] = objection(fact, trusted)
+    problems[#problems + 1] = catalogue.objection(fact, trusted)
   end
   table.sort(problems)
   if not problems[1] then

@@ -42,7 +42,7 @@ local clean = {
 --- What the text says of a change: its kind, what it must be told, its parameters.
 ---@param tree table? the parse tree; nil when our grammar does not know the statement
 ---@param autocommit boolean?
----@return table facts {kind, parameters, clean}
+---@return table facts {kind, node, tree, parameters, clean}
 function change.inspect(tree, text, autocommit)
   if not tree then
     local highest = 0
@@ -68,6 +68,7 @@ function change.inspect(tree, text, autocommit)
   return {
     kind = kind,
     node = node,
+    tree = tree,
     parameters = parameters,
     clean = kind == "SelectStmt" and not verdict.problem and #verdict.qualified == 0 and verdict or nil,
   }

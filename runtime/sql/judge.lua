@@ -20,6 +20,7 @@ local judge = {}
 ---@field ctes table         set of names of WITH
 ---@field declared table     list of functions the environment vouches for
 ---@field parameters integer the highest $n
+---@field also table?        node types and fields that count as known beside those of a read
 
 local implied_operators = { "=", "<>", "<", ">", "<=", ">=" }
 
@@ -149,7 +150,7 @@ function collectors.indirection(verdict, value, _, trusted)
 end
 
 local function visit_fields(verdict, kind, node, trusted)
-  local known = grammar[kind]
+  local known = verdict.also and verdict.also[kind] or grammar[kind]
   for field, value in pairs(node) do
     local how = known[field]
     if not how then
@@ -183,7 +184,7 @@ function visit_node(verdict, node, trusted)
   if kind == nil then
     return -- an empty place in a list: the second argument nobody gave
   end
-  if not grammar[kind] then
+  if not grammar[kind] and not (verdict.also and verdict.also[kind]) then
     local reason = kind:match "Stmt$" and ("%s changes something"):format(statement_name(kind))
       or ("the grammar has '%s', which is not known here"):format(kind)
     stop(verdict, reason)
@@ -232,6 +233,20 @@ function judge.inspect(tree, trusted)
     stop(verdict, ("%s is not a SELECT or SHOW"):format(statement_name(kind)))
     return verdict
   end
+  visit_fields(verdict, kind, node, trusted)
+  return verdict
+end
+
+--- The same of a statement that is no read: what it is made of, by a larger grammar.
+---@param tree table of one statement
+---@param trusted table
+---@param also table node types and fields beside those of a read
+---@return opsrun.SqlVerdict
+function judge.examine(tree, trusted, also)
+  local verdict = new_verdict()
+  verdict.also = also
+  local kind, node = next(tree.stmts[1].stmt)
+  verdict.kind = kind
   visit_fields(verdict, kind, node, trusted)
   return verdict
 end

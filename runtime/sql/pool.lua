@@ -76,6 +76,12 @@ local with = pool.with
 --- Runs fn(session), which only reads, on a kept session; again on another one when that had died.
 ---@param fn fun(session: table): any, table? returns a result, or nil and the binding's error
 function pool:with(entry, fn)
+  while entry.rehearsal do -- runtime/sql/rehearse.lua: there it sees what was rehearsed
+    local result, err, lost = entry.rehearsal.look(fn)
+    if not lost then
+      return result, err
+    end
+  end
   return with(self, entry, fn, function(err)
     return err.outcome ~= "failed" and pool.gone[err.code]
   end)

@@ -155,6 +155,22 @@ function read.each(pool, entry, request, fn)
   return count
 end
 
+--- The same over rows that are there already.
+---@return integer count
+function read.each_of(rows, fn)
+  local count = 0
+  for _, row in ipairs(rows) do
+    count = count + 1
+    local ok, answer = pcall(fn, row)
+    if not ok then
+      error(errors.of_author(answer), 0)
+    elseif answer == false then
+      break
+    end
+  end
+  return count
+end
+
 --- The bound item of a request, or an error of the author's.
 function read.bind(request, values, null)
   local item, why = bind.item(request.text, values, request.parameters, null)

@@ -233,6 +233,8 @@ local function run_dry(pool, entry, request, state, lines)
   end
 end
 
+transaction.call_author, transaction.run_dry, transaction.pick = call_author, run_dry, pick -- for rehearsals
+
 --- What a dry run shows: each statement, none of them made.
 function transaction.preview(pool, entry, request)
   local lines, state = {}, {}

@@ -86,6 +86,8 @@ const struct cli_option cli_option_table[] = {
      "Set a parameter; may be repeated"},
     {"dry-run", 'n', CLI_FLAG, NULL, NULL, NULL, PLAYS, BEFORE,
      "Read for real, show every change, make none"},
+    {"rehearse", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS, BEFORE,
+     "Dry run that makes SQL changes and rolls them back; never where the environment is protected"},
     {"allow-unproved-reads", 0, CLI_FLAG, NULL, NULL, NULL, PLAYS, BEFORE,
      "In a dry run, run reads this machine cannot jail"},
     {"last", 0, CLI_FLAG, NULL, NULL, NULL, ON(CLI_RESUME), BEFORE, "The newest run that can go on"},
