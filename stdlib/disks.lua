@@ -1,4 +1,4 @@
---- File systems of this machine: which are its own, and which one holds a path. Reads only.
+--- File systems of this machine: which are its own, which is fullest, which one holds a path. Reads only.
 
 local disks = {}
 
@@ -41,6 +41,41 @@ function disks.own(ignore)
   local var = disks.holding(systems, "/var")
   if var and var.label and var.mount ~= "/var" then var.label = var.mount .. " with /var" end
   return own
+end
+
+--- How full it is, in percent: a file system without free inodes takes no file either.
+---@param system table a row of files.filesystems
+---@return number
+function disks.fullness(system)
+  return math.max(system.percent, system.inodes_percent)
+end
+
+--- The file system that holds a path, as it is now, or without a path the fullest one of this machine.
+---@param path string?
+---@return table system a row of files.filesystems
+function disks.look(path)
+  if path then return disks.holding(files.filesystems(), path) end
+  local fullest
+  for _, system in ipairs(disks.own()) do
+    if not fullest or disks.fullness(system) > disks.fullness(fullest) then fullest = system end
+  end
+  return fullest or fail "this machine has no file system of its own that can be written"
+end
+
+--- Files that were deleted and still take room, because somebody holds them open: closing them, which mostly
+--- means a restart of the holder, frees it.
+---@param mount string
+---@return table rows pid, command, fd, path, size (bytes), largest first
+function disks.deleted(mount)
+  local found = { columns = { "pid", "command", "path", "size" } }
+  for _, held in ipairs(files.open(mount)) do
+    if held.deleted and disks.holding(files.filesystems(), held.path).mount == mount then found[#found + 1] = held end
+  end
+  table.sort(found, function(a, b)
+    if a.size ~= b.size then return a.size > b.size end
+    return a.pid < b.pid
+  end)
+  return found
 end
 
 return disks

@@ -2,6 +2,8 @@
 
 local docker = {}
 
+local NAMELESS = "(no name)"
+
 --- Restarts a container: its processes get TERM, ten seconds later KILL. A change.
 --- The playbook's `uses` must allow "docker restart".
 ---@param container string name or id
@@ -29,6 +31,75 @@ function docker.containers()
     states[item.Names] = item.State
   end
   return rows, states
+end
+
+--- Shows what docker takes on disk, by kind.
+function docker.show_use()
+  show(shell.read({ "docker", "system", "df" }, { net = true }).text, { title = "docker" })
+end
+
+--- Shows where a volume is and what it was made with; raises when there is none.
+---@param name string
+function docker.show_volume(name)
+  show(shell.read({ "docker", "volume", "inspect", name }, { net = true }).text, { title = "volume " .. name })
+end
+
+--- Removes a volume with all it holds; docker refuses one that a container has, running or not. A change, with no way
+--- back. The playbook's `uses` must allow "docker volume rm".
+---@param name string
+function docker.remove_volume(name)
+  shell.run({ "docker", "volume", "rm", name }, { timeout = "10m" })
+end
+
+--- Facts of the engine's objects, one JSON text a line.
+local function inspect(kind, ids, format)
+  if #ids == 0 then return {} end
+  local argv = { "docker", kind, "inspect", "--format", format }
+  for _, id in ipairs(ids) do
+    argv[#argv + 1] = id
+  end
+  return shell.read(argv, { net = true }):rows()
+end
+
+local function list(...)
+  return shell.read({ "docker", ... }, { net = true }):lines()
+end
+
+--- What docker leaves behind: containers that ended, images without a name, and images that are named here.
+---@param opts { age: table, images: string[]? } age: a duration, so long ago at least; images: go whatever their age
+---@return table rows kind ("container", "image"), id, name, age (duration) ; containers first
+function docker.leftovers(opts)
+  local rows, moment = { columns = { "kind", "name", "id", "age" } }, now()
+  local function add(kind, found, since, always)
+    for _, item in ipairs(found) do
+      local age = moment - time.parse(item.since)
+      if always or age >= since then
+        rows[#rows + 1] = { kind = kind, id = item.id, name = item.name:gsub("^/", ""), age = age }
+      end
+    end
+  end
+  add("container", inspect("container", list("ps", "--all", "--quiet", "--no-trunc", "--filter", "status=exited"),
+    '{"id":{{json .Id}},"name":{{json .Name}},"since":{{json .State.FinishedAt}}}'), opts.age)
+  local image = '{"id":{{json .Id}},"name":"%s","since":{{json .Created}}}'
+  add("image", inspect("image", list("image", "ls", "--quiet", "--no-trunc", "--filter", "dangling=true"),
+    image:format(NAMELESS)), opts.age)
+  for _, name in ipairs(opts.images or {}) do
+    add("image", inspect("image", { name }, image:format(name)), opts.age, true)
+  end
+  return rows
+end
+
+--- Removes leftovers as they were listed, never by force: docker refuses what runs or is used, which ends it. Volumes
+--- of a container stay. The playbook's `uses` must allow "docker rm" and "docker image rm".
+---@param rows table of `leftovers`
+function docker.remove(rows)
+  local containers, images = { "docker", "rm" }, { "docker", "image", "rm" }
+  for _, item in ipairs(rows) do
+    local argv = item.kind == "container" and containers or images
+    argv[#argv + 1] = item.name == NAMELESS and item.id or item.name
+  end
+  if #containers > 2 then shell.run(containers, { timeout = "10m" }) end
+  if #images > 3 then shell.run(images, { timeout = "10m" }) end
 end
 
 return docker

@@ -52,6 +52,12 @@ JOIN pg_stat_activity AS activity ON activity.pid = seen.pid
  AND activity.backend_start = seen.backend_start AND activity.state_change = seen.state_change
 WHERE activity.pid <> pg_backend_pid() AND activity.backend_type = 'client backend']]
 
+local SLOTS = [[
+SELECT slot_name::text AS name, slot_type AS type, active,
+       coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                                ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint AS kept
+FROM pg_replication_slots ORDER BY 4 DESC, 1]]
+
 --- Adds up groups by one of their fields, largest first.
 local function sum_by(groups, field)
   local sums, list = {}, { columns = { field, "sessions" } }
@@ -119,6 +125,25 @@ end
 ---@return table rows pid, application, seconds, query, waits_for, holder_state, holder_application, holder_query
 function postgres.blocked_chains(db)
   return sql(db):query(CHAINS)
+end
+
+--- Shows what a server keeps of its log of writes, and for whom: a slot that nobody reads keeps it without an end.
+---@param db string
+function postgres.show_wal(db)
+  local bytes = sql(db):value "SELECT coalesce(sum(size), 0)::bigint FROM pg_ls_waldir()"
+  local slots = sql(db):query(SLOTS)
+  note("%s keeps %.0f MB of WAL, for %d replication slots", db, bytes / 1024 ^ 2, #slots)
+  if #slots > 0 then show(slots, { title = "replication slots" }) end
+end
+
+--- Proves that a database takes writes: a table of a few bytes is made and gone with the same statement. A change,
+--- which leaves nothing behind; raises when it is not taken.
+---@param db string
+function postgres.prove_writes(db)
+  sql(db):exec("CREATE TEMPORARY TABLE opsrun_writes ON COMMIT DROP AS SELECT 1 AS one", nil, {
+    summary = ("write and drop a temporary table on %s"):format(db),
+    happened = function() return false end,      -- nothing of it is left, so once more is as good
+  })
 end
 
 --- Ends sessions as they were listed; one that changed or went since then is left alone.

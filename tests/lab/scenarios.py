@@ -7,9 +7,11 @@ import time
 import app_scenarios
 import backups
 import database
+import disk_space
 import lock_queue
 import pq
 import redis_memory
+import runaways
 
 # seconds: sessions have been idle so long when `break` returns
 SETTLE = float(os.environ.get("OPSRUN_LAB_SETTLE", "2"))
@@ -115,7 +117,9 @@ SCENARIOS = {
     "redis-memory": (redis_memory.break_it, redis_memory.mend),
     **app_scenarios.SCENARIOS,
     **backups.SCENARIOS,
+    **disk_space.SCENARIOS,
     **lock_queue.SCENARIOS,
+    **runaways.SCENARIOS,
 }
 
 
