@@ -119,18 +119,23 @@ def break_it(lab):
           " one is at work, one forgot to commit, one does not let itself be cancelled")
 
 
+def end_sessions(lab, applications):
+    """Ends what is left of them; a deaf one would not notice that its client is gone."""
+    names = ", ".join(f"'{name}'" for name in applications)
+    left = f"FROM pg_stat_activity WHERE application_name IN ({names}) AND backend_type = 'client backend'"
+    ask(lab, f"SELECT pg_terminate_backend(pid) {left}")
+    deadline = time.monotonic() + 10
+    while ask(lab, f"SELECT count(*) {left}")[0][0] != "0":
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the sessions of {names} do not end")
+        time.sleep(0.02)
+
+
 def mend(lab):
     lab.processes.stop("locks")
     if os.path.exists(lab.path("locks.ready")):
         os.unlink(lab.path("locks.ready"))
-    names = ", ".join(f"'{name}'" for name in NAMES)
-    left = (f"FROM pg_stat_activity WHERE application_name IN ({names}) AND backend_type = 'client backend'")
-    ask(lab, f"SELECT pg_terminate_backend(pid) {left}")      # the deaf one would not notice that its client is gone
-    deadline = time.monotonic() + 10
-    while ask(lab, f"SELECT count(*) {left}")[0][0] != "0":
-        if time.monotonic() > deadline:
-            raise RuntimeError("the sessions of the queues do not end")
-        time.sleep(0.02)
+    end_sessions(lab, NAMES)
 
 
 SCENARIOS = {"deadlocks": (break_it, mend)}
