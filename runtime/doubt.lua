@@ -72,7 +72,7 @@ function doubt.resolve(services, run, current, row, effect, begin)
   end
   error(errors.unknown {
     message = ("nobody knows whether this happened: %s"):format(effect.summary),
-    hint = ("look for it, then say so: --answer %s=happened or --answer %s=not"):format(
+    hint = (why and why .. "; " or "") .. ("look for it, then say so: --answer %s=happened or --answer %s=not"):format(
       services.adapters.people.outcome_gate(effect), services.adapters.people.outcome_gate(effect)
     ),
     outcome = "unknown",

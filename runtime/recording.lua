@@ -88,6 +88,8 @@ on["effect.end"] = function(self, r)
   local key = key_of(r)
   if r.class == "ask" then
     self.asked[r.target] = true
+  elseif r.resolved then
+    self.asked[r.step .. ".outcome" .. (r.branch ~= "" and "." .. r.branch or "")] = true
   end
   local effect = self.effects[key]
   if is_change(r) and effect and not (effect.finish and effect.finish.outcome ~= "unknown") then

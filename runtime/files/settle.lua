@@ -89,6 +89,8 @@ function judge.append(at)
     return NOT
   elseif not at.now or not at.before or (at.before ~= NOTHING and not is_same_file(at.before, at.now)) then
     return nil, "it was replaced or removed since"
+  elseif at.now.size == size then
+    return NOT -- a write that is killed before its first byte has set the file's time all the same
   elseif type(text) ~= "table" then
     return nil, "it was written to, and the text is a secret that cannot be compared"
   elseif at.now.size >= size + text.bytes then

@@ -19,15 +19,15 @@ class KilledAndResumed(MatrixTest):
         cls.watch()
 
     def test_150_kills_and_every_change_is_made_once(self):
-        points = [point for book in BOOKS for point in spread(self.points[book], KILLS // len(BOOKS))]
+        points = [point for book in BOOKS for point in spread(self.points[book], KILLS // len(BOOKS) + 2)]
         results = self.kill_at(points)
         self.expect_all_well(results)
-        self.assertGreaterEqual(sum(result["killed"] for result in results), KILLS * 9 // 10)
+        self.assertGreaterEqual(sum(result["killed"] for result in results), KILLS)
 
     def test_30_are_killed_again_while_they_are_resumed(self):
-        results = self.kill_at(*self.pairs(PAIRS * 3 // 2, seed=3))
+        results = self.kill_at(*self.pairs(PAIRS * 2, seed=3))
         self.expect_all_well(results)
-        self.assertGreaterEqual(sum(result["pair"] for result in results), PAIRS * 9 // 10)
+        self.assertGreaterEqual(sum(result["pair"] for result in results), PAIRS)
 
 
 if __name__ == "__main__":

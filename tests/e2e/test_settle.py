@@ -181,6 +181,12 @@ class Files(Settle):
         self.put("log", "one\ntwo\n")
         self.assertNotIn("word", self.said(), "a rotated log")
 
+    def test_an_append_killed_before_its_first_byte_is_not_done_whatever_the_files_time_says(self):
+        path = self.put("log", "one\n")
+        self.play_files('files.append("D/log", "two\\n")')
+        os.truncate(path, 4)
+        self.assertEqual(self.said()["word"], "not done")
+
     def test_removing_a_hundred_that_was_cut_short_can_be_finished(self):
         for number in range(100):
             self.put(f"old-{number:03}")
