@@ -46,7 +46,8 @@ handlers["run.start"] = function(e)
   local place = e.label and e.label ~= e.environment and ("%s (%s)"):format(e.environment, e.label) or e.environment
   local marked = place .. (e.protected and " PROTECTED" or "")
   local who = ("  operator %s@%s"):format(e.operator, e.hostname)
-  local mode = e.mode == "dry" and "DRY RUN: reads are real, changes are shown and not made" or "LIVE"
+  local mode = e.rehearse and "REHEARSAL: reads are real, SQL is made and rolled back, other changes are shown"
+    or e.mode == "dry" and "DRY RUN: reads are real, changes are shown and not made" or "LIVE"
   local room = width()
   out("environment ")
   out(marked, e.protected and "bold red" or "bold")
