@@ -16,7 +16,7 @@ enum {
   LOOK_EVERY = 100000, /* instructions */
   GRACE_MS = 300,      /* until the first error: an operation's own end may be near */
   AGAIN_MS = 50,       /* until the next: what handles the first one needs less */
-  END_MS = 650,        /* until the process is ended: a deadline is kept within a second */
+  END_MS = 500,        /* until the process is ended: a deadline is kept within a second */
   SIGNAL_END_MS = 2000 /* the same after a signal: the operator may help with a second one */
 };
 
