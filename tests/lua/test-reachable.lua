@@ -8,7 +8,8 @@ local reach = require "reach"
 
 local GOLDEN = "tests/lua/golden/reachable.txt"
 local MODULES = {
-  "activity", "backups", "certificates", "disks", "docker", "health", "keyspace", "locks", "postgres", "service", "systemd",
+  "activity", "backups", "certificates", "disks", "docker", "health", "keyspace", "locks", "postgres", "service",
+  "statements", "systemd",
 }
 
 local function read(path)
