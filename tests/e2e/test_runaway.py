@@ -1,5 +1,5 @@
 """A step that computes without end, or takes all memory, is ended: by what ends any other step where that can be, else
-opsrun ends itself, the journal says so and the run can be resumed. All of runaways.py: tests/full/test_runaways.py."""
+opsrun ends itself, the journal says so and the run can be resumed. All of endless.py: tests/full/test_runaways.py."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import OPSRUN, ROOT, Done, main, wait_until, with_peak  # noqa: E402
 from author import HEADER, AuthorTest  # noqa: E402
-from runaways import BOMBS, LOOPS, MEMORY  # noqa: E402
+from endless import BOMBS, LOOPS, MEMORY  # noqa: E402
 
 # On each change, a few of each kind; the slowest way of each first.
 SOME_LOOPS = ("a bare loop", "in try", "in wait_until", "in a branch", "in a comparison", "in __json of a result", "sleeps of nothing")

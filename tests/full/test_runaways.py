@@ -1,4 +1,4 @@
-"""All of tests/e2e/runaways.py: every loop and call is ended within a second of the deadline, every way to use up memory
+"""All of tests/e2e/endless.py: every loop and call is ended within a second of the deadline, every way to use up memory
 ends with a record that says so."""
 
 import os
@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
 from harness import main  # noqa: E402
-from runaways import BOMBS, LOOPS, MEMORY  # noqa: E402
+from endless import BOMBS, LOOPS, MEMORY  # noqa: E402
 from test_runaway import CAP, RunawayTest  # noqa: E402
 
 
