@@ -131,6 +131,13 @@ local function add_where(err, effect)
   return err
 end
 
+--- A change in doubt that is made again and was not sent now may have been sent before: it stays in doubt.
+local function still_in_doubt(effect, err)
+  if effect.repeated and err.outcome == "not sent" then
+    err.kind, err.outcome = "unknown", "unknown"
+  end
+end
+
 --- 6. prepare: connects, proves a claimed read, returns the token by which the outcome can be found.
 --- Nothing has changed yet, so a failure here is "not sent".
 local function prepare(row, effect)
@@ -169,7 +176,8 @@ local function make_ready(run, current, row, effect, asked)
   if not prepared then
     local err = add_where(name_cause(current, errors.wrap(token)), effect)
     err.outcome = err.outcome or "not sent"
-    journal.finish(run, current, effect, { outcome = "not sent", failure = err })
+    still_in_doubt(effect, err)
+    journal.finish(run, current, effect, { outcome = effect.repeated and err.outcome or "not sent", failure = err })
     report.emit { event = "effect", step = current.step.shown, effect = effect, ok = false, failure = err }
     error(err, 0)
   end
@@ -204,6 +212,7 @@ local function perform(current, row, effect, token)
   if err.kind == "effect" and err.outcome == "unknown" and alters(effect) then
     err.kind = "unknown"
   end
+  still_in_doubt(effect, err)
   return false, err
 end
 
