@@ -12,7 +12,6 @@ import lock_queue
 import pq
 import redis_memory
 import runaways
-import runaways
 
 # seconds: sessions have been idle so long when `break` returns
 SETTLE = float(os.environ.get("OPSRUN_LAB_SETTLE", "2"))
@@ -120,7 +119,6 @@ SCENARIOS = {
     **backups.SCENARIOS,
     **disk_space.SCENARIOS,
     **lock_queue.SCENARIOS,
-    **runaways.SCENARIOS,
     **runaways.SCENARIOS,
 }
 
