@@ -16,13 +16,14 @@ local function line_of(where)
   return tonumber(where:match ":(%d+)$") or 0
 end
 
---- Which functions change something: "sql.exec", "shell.run".
+--- Which functions change or tell something, and so return tables: "sql.exec", "shell.run", "notify." where the
+--- handle itself is called. A verb that is any command of a server is what the command is.
 local function changes()
   local set = {}
   for _, kind in ipairs(effects.kinds()) do
     local row = effects.row(kind)
-    if row.class == "change" then
-      set[row.module .. "." .. row.verb] = true
+    if (row.class == "change" or row.class == "tell") and not row.any_method then
+      set[row.module .. "." .. (row.face == "call" and "" or row.verb)] = true
     end
   end
   return set
@@ -32,8 +33,9 @@ end
 ---@param facts table what host.chunk.analyse returned
 ---@param file string "db-exhaustion.lua"
 ---@param known string[] the names of the sandbox
+---@param is_change (fun(library: string, name: string): boolean)? of names that are in no row, such as a server's commands
 ---@return opsrun.Finding[]
-function lint.findings(facts, file, known)
+function lint.findings(facts, file, known, is_change)
   local list, seen, is_known = {}, {}, {}
   for _, name in ipairs(known) do
     is_known[name] = true
@@ -71,10 +73,11 @@ function lint.findings(facts, file, known)
   end
   local changing = changes()
   for _, fact in ipairs(facts.tested or {}) do
-    if changing[fact.callee .. "." .. fact.name] then
+    if changing[fact.callee .. "." .. fact.name] or is_change and is_change(fact.callee, fact.name) then
       add(
         fact.line,
-        ("the result of '%s' is used bare in a condition: it is a table, so always true"):format(fact.name),
+        ("the result of '%s' is used bare in a condition: it is a table, always true and equal to nothing"):format(
+          fact.name ~= "" and fact.name or fact.callee),
         "look into it, such as result.count > 0; a change that fails raises: catch it with try"
       )
     end

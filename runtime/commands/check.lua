@@ -1,5 +1,6 @@
 --- opsrun check: loads playbooks, or all below a directory, and prints what would stop or mislead.
 local author_globals = require "runtime.author.globals"
+local classify = require "runtime.redis.classify"
 local codes = require "runtime.codes"
 local errors = require "runtime.errors"
 local files = require "runtime.playbook_files"
@@ -18,6 +19,11 @@ local function known_names(globals)
   names[#names + 1] = "playbook"
   table.sort(names)
   return names
+end
+
+--- A command of Redis as a method of its handle: does it write?
+local function is_change(library, name)
+  return library == "redis" and classify.command({ name }).why == "write"
 end
 
 --- Findings of one playbook, the load error first.
@@ -44,7 +50,7 @@ local function check_one(services, given)
   end
   local source = ok and host.files.read(path, 1024 * 1024)
   local facts = source and host.chunk.analyse((source:gsub("^#", "--#")), file)
-  for _, finding in ipairs(facts and lint.findings(facts, file, known_names(globals)) or {}) do
+  for _, finding in ipairs(facts and lint.findings(facts, file, known_names(globals), is_change) or {}) do
     local first = findings[1]
     if not (first and first.where == finding.where and first.message == finding.message) then
       findings[#findings + 1] = finding

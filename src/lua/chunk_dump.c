@@ -204,6 +204,7 @@ static void free_function(struct chunk_function *f) {
   free(f->upvalues);
   free(f->locals);
   free(f->children);
+  free(f->flow);
   free(f);
 }
 

@@ -38,6 +38,7 @@ struct chunk_function {
   size_t local_count;
   struct chunk_function **children;
   size_t child_count;
+  uint32_t *flow; /* chunk_flow.c's, NULL until it is asked */
 };
 
 struct chunk_unit {

@@ -22,8 +22,9 @@ void chunk_walk(const struct chunk_unit *unit,
                 void (*on_fact)(void *context, const struct chunk_fact *fact), void *context);
 
 /* Calls `on_fact` for every result of a global's function or method, sql "p":exec(…), that is used
-   bare in a condition. It may raise. */
-void chunk_walk_tested(const struct chunk_function *f,
+   bare in a condition: asked for truth, or compared with a constant. `name` is empty where the
+   handle itself was called, notify "team" (…). It may raise. */
+void chunk_walk_tested(struct chunk_function *f,
                        void (*on_fact)(void *context, const struct chunk_fact *fact),
                        void *context);
 

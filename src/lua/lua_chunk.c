@@ -14,7 +14,8 @@
  *     facts.outer                 {{name, line, callee}, …} a function assigns a local of the file;
  *                                 callee: the global it is handed to ("step", "group"), if any
  *     facts.tested                {{name, line, callee}, …} callee's function or method `name` was
- *                                 called and its result is used bare in a condition
+ *                                 called and its result is used bare in a condition, or compared
+ *                                 with a constant; name "": the handle itself was called
  */
 #include <lauxlib.h>
 #include <limits.h>

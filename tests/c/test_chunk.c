@@ -122,7 +122,6 @@ static void test_outer(void) {
         "a helper that assigns");
 }
 
-/* A dump cut anywhere is an error, never a crash. */
 static void test_tested(void) {
   CHECK(facts("tested", "if sql 'p':exec('x') then end\nlocal r = shell.run{}\nnote(r)\n"
               "if not r then end\nlocal n = sql 'p':exec('y').count\nif n then end\n"
@@ -133,6 +132,7 @@ static void test_tested(void) {
         "a field of it is not");
 }
 
+/* A dump cut anywhere is an error, never a crash. */
 static void test_cut_dump(void) {
   run("return string.dump(load(\"local n = 0 step('x', function() n = n + y end)\"))");
   size_t len = 0;
