@@ -92,24 +92,19 @@ local function outwards(run)
   end
 end
 
---- What stands in the way of an effect's costs: the first limit they would overrun, here or in a caller; or nil.
----@return {message: string, hint: string, rule: string}?
-function budget.problem(run, effect)
-  for of in outwards(run) do
-    for name, amount in ordered.pairs(effect.costs) do
-      local limit = (of.header.limits or {})[name]
-      local sum = (spent_of(of)[name] or 0) + amount
-      if limit and sum > limit and not (run.overrides or {})["limits." .. name] then
-        return budget.over(effect, name, sum, limit)
-      end
-    end
-  end
-  return nil
+local function over(effect, name, sum, limit)
+  return {
+    message = ("over budget: %s would be %g of at most %g %s"):format(effect.summary, sum, limit, name),
+    hint = ("the header's limits.%s is the most one run may touch; --override limits.%s --because TEXT goes beyond"):format(
+      name, name),
+    rule = "limits." .. name,
+  }
 end
 
---- The limits that an effect overruns although --override set them aside, each once.
----@return {message: string, rule: string}[]
-function budget.overrun(run, effect)
+--- The limits that an effect's costs would overrun, of its run and of all callers, each once: what stands in its way.
+---@param effect {summary: string, costs: table<string, number>}
+---@return {message: string, hint: string, rule: string}[]
+function budget.overruns(run, effect)
   local list, seen = {}, {}
   for of in outwards(run) do
     for name, amount in ordered.pairs(effect.costs) do
@@ -117,20 +112,11 @@ function budget.overrun(run, effect)
       local sum = (spent_of(of)[name] or 0) + amount
       if limit and sum > limit and not seen[name] then
         seen[name] = true
-        list[#list + 1] = budget.over(effect, name, sum, limit)
+        list[#list + 1] = over(effect, name, sum, limit)
       end
     end
   end
   return list
-end
-
-function budget.over(effect, name, sum, limit)
-  return {
-    message = ("over budget: %s would be %g of at most %g %s"):format(effect.summary, sum, limit, name),
-    hint = ("the header's limits.%s is the most one run may touch; --override limits.%s --because TEXT goes beyond"):format(
-      name, name),
-    rule = "limits." .. name,
-  }
 end
 
 --- Takes an effect's costs from the budget of its run and of all callers.

@@ -185,11 +185,7 @@ local function check_rules(run, effect, situation, pass)
 end
 
 local function check_costs(run, effect, pass)
-  local problem = budget.problem(run, effect)
-  if problem then
-    error(errors.refused(problem), 0)
-  end
-  for _, overrun in ipairs(budget.overrun(run, effect)) do
+  for _, overrun in ipairs(budget.overruns(run, effect)) do
     pass(errors.refused(overrun))
   end
   budget.reserve(run, effect)

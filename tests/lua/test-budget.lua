@@ -156,24 +156,24 @@ t.test("a called playbook spends of its caller's budget, and of who called that"
   local middle = run_of({}, top)
   local inner = run_of({ things = 100 }, middle)
   local effect = { summary = "x", costs = { things = 6 } }
-  t.equal(budget.problem(inner, effect), nil)
+  t.equal(budget.overruns(inner, effect), {})
   budget.reserve(inner, effect)
   t.equal(top.spent.things .. " " .. middle.spent.things .. " " .. inner.spent.things, "6 6 6")
-  t.contains(budget.problem(inner, effect).message, "12 of at most 10 things")
-  t.contains(budget.problem(top, effect).message, "12 of at most 10 things")
+  t.contains(budget.overruns(inner, effect)[1].message, "12 of at most 10 things")
+  t.contains(budget.overruns(top, effect)[1].message, "12 of at most 10 things")
   budget.settle(inner, { summary = "x", costs = { things = 6 }, costs_by = { things = "count" } }, "done", { count = 2 })
   t.equal(top.spent.things .. " " .. middle.spent.things .. " " .. inner.spent.things, "2 2 2")
 end)
 
 t.test("the called one's own limit holds, however much its caller may", function()
   local inner = run_of({ things = 5 }, run_of { things = 1000 })
-  t.contains(budget.problem(inner, { summary = "x", costs = { things = 6 } }).message, "6 of at most 5 things")
+  t.contains(budget.overruns(inner, { summary = "x", costs = { things = 6 } })[1].message, "6 of at most 5 things")
 end)
 
 t.test("what a caller refuses reserves nothing in the called one", function()
   local top = run_of { things = 5 }
   local inner = run_of({}, top)
-  t.ok(budget.problem(inner, { summary = "x", costs = { others = 3, things = 6 } }))
+  t.equal(#budget.overruns(inner, { summary = "x", costs = { others = 3, things = 6 } }), 1)
   t.equal(next(inner.spent) or next(top.spent), nil)
 end)
 
@@ -206,7 +206,7 @@ t.test("a run that is gone on with has spent what it spent: all attempts, settle
   t.equal(budget.lines(run)[1].spent, 38)
   budget.count(run, { key = key(1), costs = { things = 10 } }) -- met again: counted already
   t.equal(budget.lines(run)[1].spent, 38)
-  t.contains(budget.problem(run, { summary = "x", costs = { things = 63 } }).message, "101 of at most 100")
+  t.contains(budget.overruns(run, { summary = "x", costs = { things = 63 } })[1].message, "101 of at most 100")
 end)
 
 t.test("in a called playbook what is met again counts by its record, in it and not twice in its caller", function()

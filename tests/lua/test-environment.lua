@@ -52,6 +52,16 @@ t.test("a protected environment of /etc/opsrun is not shadowed", function()
   t.equal(load_of(files, "prod", nil, "c").label, "real")
 end)
 
+t.test("rules of /etc/opsrun are not shadowed either", function()
+  local files = {
+    ["/etc/opsrun/prod.lua"] = 'return { label = "real", rules = { read_only = true } }',
+    ["environments/prod.lua"] = 'return { label = "fake" }',
+    ["c/prod.lua"] = 'return { label = "fake" }',
+  }
+  t.equal(load_of(files, "prod").label, "real")
+  t.equal(load_of(files, "prod", nil, "c").label, "real")
+end)
+
 t.test("an unknown one names the nearest, or what there is", function()
   local message, kind, hint = refusal(lab "return {}", "labb")
   t.equal(message, "no environment 'labb'")
