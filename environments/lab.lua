@@ -21,6 +21,9 @@ return {
     oncall = { { pagerduty = secret.env "PAGERDUTY_KEY", url = env "PAGERDUTY_URL" }, { email = "oncall@lab.example" } },
   },
   hosts    = { web = { "web1", "web2", config = env "SSH_CONFIG", reads = { "cat", "date" } } },
+  services = {      -- it runs on another machine of the lab: what a command leaves behind here ends with it
+    app = { host = "web1", start = env "LAB_APP_START", stop = env "LAB_APP_STOP", status = env "LAB_APP_STATUS" },
+  },
   logs     = {
     app      = { paths = { env "APP_LOG" }, format = "json" },
     postgres = { paths = { env "POSTGRES_LOG" } },
@@ -43,6 +46,10 @@ return {
     ["incident/disk-space"] = {                                                       -- ./dev lab break disk-space
       mount = env "LAB_DISK", logs = env "LAB_DISK_LOGS", tmp = env "LAB_DISK_TMP", backups = env "LAB_DISK_BACKUPS",
       journal = env "LAB_DISK_JOURNAL", live_max = "8mb", api = "api", db = "primary", team = "team", oncall = "oncall",
+    },
+    ["incident/service-outage"] = {                                                   -- ./dev lab break app-down
+      services = { "app" }, log_files = env "APP_LOG", db = "primary", cache = "cache", team = "team", oncall = "oncall",
+      calm = "2s", poll = "1s",
     },
     ["incident/db-exhaustion"] = {
       api  = "api",

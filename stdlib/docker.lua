@@ -33,6 +33,14 @@ function docker.containers()
   return rows, states
 end
 
+--- The last lines a container wrote, as an artifact of the run.
+---@param name string
+---@param lines integer
+function docker.keep_logs(name, lines)
+  artifact("docker-" .. name .. ".log",
+    shell.read({ "docker", "logs", "--timestamps", "--tail", tostring(lines), name }, { net = true }).text .. "\n")
+end
+
 --- Shows what docker takes on disk, by kind.
 function docker.show_use()
   show(shell.read({ "docker", "system", "df" }, { net = true }).text, { title = "docker" })

@@ -28,6 +28,8 @@ def break_app_down(lab):
 
 def mend_app_down(lab):
     """The same application on the same ports, since they are written in people's environments."""
+    if lab.processes.is_running("app"):
+        return
     ports, config = lab.path("app.ports"), lab.path("app.json")
     with open(config, encoding="utf-8") as file:
         facts = json.load(file)
@@ -37,6 +39,16 @@ def mend_app_down(lab):
         {**facts, "listen": {kind: lab.facts[kind] for kind in ("http", "https")}}))
     lab.processes.start("app", [sys.executable, os.path.join(database.HERE, "app.py"), config],
                         lab.path("app.log"), ready=lambda: os.path.exists(ports))
+
+
+def break_app_sick(lab):
+    """Until it is restarted: what it was told dies with the process."""
+    tell_app(lab, "state", {"status": 503, "paths": ["/", "/health", "/api/health"]})
+    print("app-sick: the application runs, and answers 503 until it is restarted")
+
+
+def mend_app_sick(lab):
+    tell_app(lab, "state", {"status": None, "paths": None})
 
 
 def break_slow_app(lab):
@@ -79,6 +91,7 @@ def unmount(lab):
 
 SCENARIOS = {
     "app-down": (break_app_down, mend_app_down),
+    "app-sick": (break_app_sick, mend_app_sick),
     "slow-app": (break_slow_app, mend_slow_app),
     "certificate-expiring": (break_certificate, mend_certificate),
     "disk-full": (break_disk_full, unmount),

@@ -25,7 +25,7 @@ import ssh_peer
 import scenarios
 from processes import Processes, write_private
 
-SCRIPTS = ("docker",)
+SCRIPTS = ("app-service", "docker")
 
 
 class Trouble(Exception):
@@ -248,6 +248,7 @@ def environment(lab):
         "MAILS": lab.path("mails.jsonl"),
         "POSTGRES_LOG": lab.path("postgres.log"),
         "APP_LOG": lab.path("app.log"),
+        **{f"LAB_APP_{verb.upper()}": f"{lab.path('bin', 'app-service')} {verb}" for verb in ("start", "status", "stop")},
     }
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
