@@ -1,11 +1,13 @@
 --- opsrun show: what a playbook does and may touch, before anybody plays it.
 local author_globals = require "runtime.author.globals"
+local call = require "runtime.call"
 local environments = require "runtime.environment"
 local loader = require "runtime.loader"
 local ordered = require "runtime.ordered"
 local schedule = require "runtime.schedule"
 local text = require "runtime.text"
 local times = require "runtime.times"
+local touches = require "runtime.touches"
 local types = require "runtime.param_types"
 local units = require "runtime.units"
 
@@ -79,29 +81,11 @@ local function show_params(host, params)
   columns(host, rows)
 end
 
---- Connections that parameters name, and what `uses` says.
-local function show_touches(host, header)
-  local rows = {}
-  for name, spec in ordered.pairs(header.params) do
-    if types.is_connection[spec.type] then
-      rows[#rows + 1] = { spec.type, ("the connection of parameter '%s'"):format(name) }
-    end
-  end
-  for section, items in ordered.pairs(header.uses or {}) do
-    rows[#rows + 1] = { section, table.concat(items, ", ") }
-  end
-  for _, name in ipairs(header.calls or {}) do
-    rows[#rows + 1] = { "calls", name }
-  end
-  for name, limit in ordered.pairs(header.limits or {}) do
-    rows[#rows + 1] = { "at most", ("%s %s"):format(tostring(limit), name) }
-  end
-  for name, level in ordered.pairs(header.tell or {}) do
-    rows[#rows + 1] = { "tells", ("%s (%s)"):format(name, level) }
-  end
-  if #rows > 0 then
-    heading(host, "May touch")
-    columns(host, rows)
+--- What a playbook may touch, and what those it calls may.
+local function show_touches(host, book, called)
+  for _, part in ipairs(touches.of(host, book, called)) do
+    heading(host, part.by and ("May touch, by calling %s"):format(part.by) or "May touch")
+    columns(host, part.rows)
   end
 end
 
@@ -196,7 +180,7 @@ return function(services)
   local book = loader.load(services, services.options.words[1], { globals = globals })
   show_head(host, book)
   show_params(host, book.header.params)
-  show_touches(host, book.header)
+  show_touches(host, book, call.load(services, book, author_globals))
   show_rules(services)
   show_schedule(host, book.header.schedule)
   show_steps(host, declared.nodes)

@@ -16,6 +16,8 @@
  *     facts.tested                {{name, line, callee}, …} callee's function or method `name` was
  *                                 called and its result is used bare in a condition, or compared
  *                                 with a constant; name "": the handle itself was called
+ *     facts.handles               {{name, line, callee, field}, …} the global `callee` was called with
+ *                                 that text, or with a field of that name; no name: with anything else
  */
 #include <lauxlib.h>
 #include <limits.h>
@@ -178,13 +180,18 @@ static void push_entry(lua_State *L, const struct chunk_fact *fact) {
   }
   lua_pushinteger(L, fact->line);
   lua_setfield(L, -2, "line");
+  if (fact->is_field) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "field");
+  }
   if (fact->callee != NULL) {
     lua_pushlstring(L, fact->callee, fact->callee_len);
     lua_setfield(L, -2, "callee");
   }
 }
 
-static const char *const lists[] = {"reads", "writes", "environment", "outer", "tested"};
+static const char *const lists[] = {"reads", "writes", "environment", "outer", "tested",
+                                    "handles"};
 
 /* Called for every fact: appends it to its list in the table at index 4. */
 static void on_fact(void *context, const struct chunk_fact *fact) {
@@ -212,6 +219,7 @@ static int l_analyse(lua_State *L) {
   struct chunk_unit *unit = push_read(L, name);
   chunk_walk(unit, on_fact, L);
   chunk_walk_tested(unit->main, on_fact, L);
+  chunk_walk_handles(unit->main, on_fact, L);
   lua_pushvalue(L, 4);
   return 1;
 }

@@ -71,6 +71,28 @@ class Commands(unittest.TestCase):
                      "terminate-idle-sessions", "Usage"):
             self.assertIn(part, done.stdout)
 
+    def test_show_tells_all_that_may_be_touched_also_by_what_is_called(self):
+        self.write("p/inner.lua", 'playbook { title = "Inner", uses = { shell = { "docker stop" } }, limits = { boxes = 2 } }\n'
+                                  'step("x", function() redis "cache":get "a" end)\n')
+        self.write("p/outer.lua", """playbook { title = "Outer", lock = "boxes", calls = { "inner", "missing" }, uses = { files = { "/var/tmp" } },
+            tell = { team = "warning" }, limits = { rows = 5 }, params = { db = { type = "sql" }, token = { type = "secret" },
+            where = { type = "url" }, dirs = { type = "list", of = "path" } } }
+          local db = sql "primary"
+          step("x", function(p)
+            db:query "SELECT 1" sql(p.db):query "SELECT 1" state "alerts":get "x" notify "oncall" "x" sql(p.db .. "x"):query "SELECT 1"
+          end)""")
+        done = call("show", "outer", OPSRUN_PATH=os.path.join(self.room, "p"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        own, _, below = done.stdout.partition("May touch, by calling inner.lua")
+        for row in ("sql +the connection of parameter 'db'", "secret +the value of parameter 'token'", "http +the value of parameter 'where'",
+                    "files +the value of parameter 'dirs'", "sql +the connection 'primary'  line 4", "state +the state 'alerts'",
+                    "notify +the people 'oncall'", "sql +a name that only the run knows", "files +/var/tmp", "calls +inner", "at most +5 rows",
+                    r"tells +team \(warning\)", "lock +one run at a time of all with lock 'boxes'"):
+            self.assertRegex(own, row)
+        for row in ("redis +the connection 'cache'", "shell +docker stop", "at most +2 boxes",
+                    "May touch, by calling missing.lua\n +unknown +it is not there"):
+            self.assertRegex(below, row)
+
     def test_show_and_check_need_no_secrets(self):
         self.assertEqual(call("check", os.path.join(ROOT, "playbooks")).returncode, 0)
 
