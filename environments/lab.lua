@@ -2,7 +2,10 @@
 return {
   label    = "lab",
   timezone = "Etc/UTC",
-  sql      = { primary = { url = secret.env "DATABASE_URL", statement_timeout = "30s" } },
+  sql      = {
+    primary = { url = secret.env "DATABASE_URL", statement_timeout = "30s" },
+    replica = { url = secret.env "REPLICA_URL", statement_timeout = "30s" },         -- ./dev lab break replication-lag
+  },
   redis    = {
     cache  = { url = secret.env "REDIS_URL" },
     secure = { url = secret.env "REDISS_URL", ca = env "APP_CA" },
@@ -42,6 +45,7 @@ return {
       report = "report", team = "team", oncall = "oncall",
     },
     ["incident/deadlocks"] = { log = "postgres", team = "team", lead = "oncall" },
+    ["incident/replication-lag"] = { replica = "replica", team = "team", dba = "oncall" },
     ["incident/high-db-cpu"] = { team = "team", dba = "oncall" },
     ["incident/disk-space"] = {                                                       -- ./dev lab break disk-space
       mount = env "LAB_DISK", logs = env "LAB_DISK_LOGS", tmp = env "LAB_DISK_TMP", backups = env "LAB_DISK_BACKUPS",

@@ -76,9 +76,13 @@ end
 ---@param db string the connection's name in the environment
 ---@param sessions table rows with pid, backend_start, state_change
 function activity.cancel(db, sessions)
+  -- a standby gives no transaction ids, by which a change in doubt is found again: there, whether they are still at it
+  local standby = #sessions > 0 and sql(db):value "SELECT pg_is_in_recovery()"
   batches(sessions, BATCH, function(slice)
     local names = names_of(slice)
     sql(db):exec(CANCEL, names, {
+      autocommit = standby or nil,
+      happened = standby and function() return #activity.still(db, slice) == 0 end or nil,
       costs = { sessions = #slice },
       summary = ("cancel %d statement%s on %s: pid %s"):format(#slice, #slice == 1 and "" or "s", db, table.concat(names[1], ", ")),
     })

@@ -11,6 +11,7 @@ import disk_space
 import lock_queue
 import pq
 import redis_memory
+import replica
 import runaways
 
 # seconds: sessions have been idle so long when `break` returns
@@ -120,6 +121,7 @@ SCENARIOS = {
     **disk_space.SCENARIOS,
     **lock_queue.SCENARIOS,
     **runaways.SCENARIOS,
+    **replica.SCENARIOS,
 }
 
 

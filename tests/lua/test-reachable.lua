@@ -8,7 +8,7 @@ local reach = require "reach"
 
 local GOLDEN = "tests/lua/golden/reachable.txt"
 local MODULES = {
-  "activity", "backups", "certificates", "disks", "docker", "health", "keyspace", "locks", "postgres", "service",
+  "activity", "backups", "certificates", "disks", "docker", "health", "keyspace", "locks", "postgres", "replication", "service",
   "statements", "systemd",
 }
 

@@ -107,7 +107,7 @@ local function stop(sessions, left)
     sql = function()
       return {
         exec = function(_, _, names) sent[#sent + 1] = "cancel " .. table.concat(names[1], " ") end,
-        query = function() return left end,
+        query = function() return left end, value = function() return false end,
       }
     end,
     batches = function(list, _, fn) if #list > 0 then fn(list) end end,
