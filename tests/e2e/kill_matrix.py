@@ -248,10 +248,11 @@ class MatrixTest(LabTest):
         shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         room = tempfile.mkdtemp(prefix="opsrun-matrix-", dir=shared)
         cls.addClassCleanup(shutil.rmtree, room, ignore_errors=True)
-        counting = subprocess.Popen([sys.executable, "-B", os.path.join(HERE, "counting_server.py")], stdout=subprocess.PIPE)
+        counting = subprocess.Popen([sys.executable, "-B", os.path.join(HERE, "counting_server.py")],
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         cls.addClassCleanup(counting.stdout.close)
         cls.addClassCleanup(counting.wait)
-        cls.addClassCleanup(counting.kill)
+        cls.addClassCleanup(counting.stdin.close)
         url = f"http://127.0.0.1:{int(counting.stdout.readline())}"
         command = os.path.join(room, "count-mark")
         with open(command, "w", encoding="ascii") as file:

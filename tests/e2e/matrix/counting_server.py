@@ -14,6 +14,7 @@ import json
 import re
 import selectors
 import socket
+import sys
 
 REASONS = {200: "OK", 404: "Not Found", 409: "Conflict", 503: "Service Unavailable"}
 
@@ -48,6 +49,7 @@ class Server:
         self.port = self.listener.getsockname()[1]
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.listener, selectors.EVENT_READ)
+        self.selector.register(sys.stdin, selectors.EVENT_READ)     # which ends when whoever started it is gone
         self.ledgers, self.buffers, self.waiting = {}, {}, []
 
     def ledger(self, tag):
@@ -130,6 +132,8 @@ class Server:
         while True:
             ready = self.selector.select(0 if self.waiting else None)
             for entry, _ in ready:
+                if entry.fileobj is sys.stdin:
+                    return
                 if entry.fileobj is self.listener or entry.fileobj in self.buffers:
                     self.read(entry.fileobj)
             if not ready:
