@@ -7,7 +7,7 @@
 ---@field id string? of confirm, ask, manual, choose: the gate's id; of others a name in the journal
 ---@field timeout opsrun.Duration? how long it may take
 ---@field on_dry table? fields that a change's result has in a dry run: { count = #sessions }
----@field costs table<string, number>? what it spends of the header's limits: { sessions = 20 }
+---@field costs table? what it spends of the header's limits: { sessions = 20 }, or { rows = { most = 500, by = "count" } }, settled by a field of the result
 ---@field happened function? did it happen? Asked after a kill in the middle of it; reads only, returns true, false, or nil for unknown
 ---@field summary string? the author's words for a change; what is really sent stands beside them
 
