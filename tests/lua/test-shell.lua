@@ -96,7 +96,7 @@ end)
 
 t.test("what is not proved needs uses.shell, a proved read does not", function()
   local _, change = call("run", { "docker", "restart", "api" })
-  t.equal(change.uses, { "shell", { "docker", "restart", "api" } })
+  t.equal(change.uses, { "shell", { "docker", "restart", "api" }, variables = {} })
   local _, read = call("read", { "ps" })
   t.equal(read.uses, nil)
   local _, net = call("read", { "ss", "-x" }, { net = true })
