@@ -151,7 +151,6 @@ function run_of.open_adapters(services, run)
     local _ = adapters.state -- it puts its own function in this one's place
     return run.commit_state(record)
   end
-  --- The same with what its checks found.
   function run.keep_series()
     if run.samples and #run.samples > 0 then
       local _ = adapters.state

@@ -32,7 +32,10 @@ local ways = {
   { name = "a person does not agree", terminal = "no", opens = { optional = 1 } },
   { name = "the terminal ends", terminal = "nothing", opens = { optional = 1 } },
   { name = "nobody is there", opens = { optional = 1 } },
-  { name = "nobody is there, --yes", flags = { yes = true }, opens = { ordinary = 1, optional = 1 }, closed_in_protected = { ordinary = 1 } },
+  {
+    name = "nobody is there, --yes", flags = { yes = true },
+    opens = { ordinary = 1, optional = 1 }, closed_in_protected = { ordinary = 1 },
+  },
   { name = "--answer says it", answer = "right", opens = { ordinary = 1, typed = 1, manual = 1, optional = 1, ask = 1 } },
   { name = "--answer says something else", answer = "wrong", opens = {} },
   { name = "--answer says something else, --yes", answer = "wrong", flags = { yes = true }, opens = {} },
@@ -48,7 +51,10 @@ local ways = {
     name = "--json at a terminal, --yes", terminal = "typed", flags = { json = true, yes = true },
     opens = { ordinary = 1, optional = 1 }, closed_in_protected = { ordinary = 1 },
   },
-  { name = "--json, --answer says it", flags = { json = true }, answer = "right", opens = { ordinary = 1, typed = 1, manual = 1, optional = 1, ask = 1 } },
+  {
+    name = "--json, --answer says it", flags = { json = true }, answer = "right",
+    opens = { ordinary = 1, typed = 1, manual = 1, optional = 1, ask = 1 },
+  },
 }
 
 --- How the name of a protected environment is given: by the terminal, by --answer, not at all.
