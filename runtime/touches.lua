@@ -58,7 +58,8 @@ local function rows_of(host, book)
     rows[#rows + 1] = { "tells", ("%s (%s)"):format(name, level) }
   end
   if header.lock then
-    rows[#rows + 1] = { "lock", header.lock == true and "one run at a time" or ("one run at a time of all with lock '%s'"):format(header.lock) }
+    local of = header.lock ~= true and (" of all with lock '%s'"):format(header.lock) or ""
+    rows[#rows + 1] = { "lock", "one run at a time" .. of }
   end
   return rows
 end

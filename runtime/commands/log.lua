@@ -50,7 +50,7 @@ local lines = {
     return r.error and "red" or (verb == "changed" and "bold" or "dim"), text
   end,
   ["effect.planned"] = function(r)
-    return "cyan", "  would   " .. r.summary
+    return "cyan", (r.rehearsed and "  rehearsed " or "  would   ") .. r.summary
   end,
   ["effect.refused"] = function(r)
     return "red", ("  refused %s: %s"):format(r.summary, r.error.message)

@@ -85,7 +85,7 @@ class Commands(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         own, _, below = done.stdout.partition("May touch, by calling inner.lua")
         for row in ("sql +the connection of parameter 'db'", "secret +the value of parameter 'token'", "http +the value of parameter 'where'",
-                    "files +the value of parameter 'dirs'", "sql +the connection 'primary'  line 4", "state +the state 'alerts'",
+                    "files +the value of parameter 'dirs'", "sql +the connection 'primary' +line 4", "state +the state 'alerts'",
                     "notify +the people 'oncall'", "sql +a name that only the run knows", "files +/var/tmp", "calls +inner", "at most +5 rows",
                     r"tells +team \(warning\)", "lock +one run at a time of all with lock 'boxes'"):
             self.assertRegex(own, row)
