@@ -64,6 +64,15 @@ class Rules(AuthorTest):
         env = {"USER": "nobody-here", "LOGNAME": "nobody-here"}      # what the shell says of it does not count
         self.expect(self.play(CHANGE, *self.rules('changes = { who = "nobody-here" }'), "-n", env=env), code=5)
 
+    def test_through_sudo_the_operator_is_who_called_it(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root is root through sudo")
+        group = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
+        for who, user, code in (("nobody", "nobody", 0), (f"@{group}", "nobody", 0), ("root", "nobody", 5), ("@root", "nobody", 5),
+                                ("@root", "no-such-account", 5), ("root", "", 0)):
+            done = self.play(CHANGE, *self.rules(f'changes = {{ who = "{who}" }}'), "-n", env={"SUDO_USER": user})
+            self.expect(done, code=code)
+
     def test_hours_and_denials_are_set_aside_aloud_with_a_reason(self):
         words = self.rules(f'changes = {{ within = "{far_day()}", deny = "sql.exec" }}')
         flags = ("--override", "rules.within", "--override", "rules.deny")
