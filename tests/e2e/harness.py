@@ -198,7 +198,7 @@ class LabTest(unittest.TestCase):
                         except ValueError:
                             break
                 return records
-        raise AssertionError(f"run {run} has no journal")
+        return []  # its folder is made, its journal not yet
 
 
 class Terminal:

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import LabTest, main, wait_until  # noqa: E402
+from harness import ROOT, LabTest, main, wait_until  # noqa: E402
 import disk_space  # noqa: E402
 
 PLAYBOOK = "incident/disk-space.lua"
@@ -317,6 +318,8 @@ class Docker(DiskTest):
 
     @classmethod
     def setUpClass(cls):
+        if os.path.realpath(ROOT).startswith("/tmp/"):
+            raise unittest.SkipTest("the checkout lies below /tmp, which a read does not see: nor the pretence of docker")
         tempfile.tempdir = "/var/tmp"
         cls.addClassCleanup(setattr, tempfile, "tempdir", None)
         super().setUpClass()

@@ -40,9 +40,12 @@ class Resume(AuthorTest):
         return self.write("books/trial.lua", self.header + text)
 
     def killed(self, text, *words, when=None):
-        """Plays, kills with SIGKILL once `when()` (default: the log has a line 'now'), returns the run's id."""
+        """Plays, kills with SIGKILL once `when()` (default: the log has a line 'now', and a wait behind it is on record),
+        returns the run's id."""
+        def at_the_wait():
+            return "now" in self.lines() and ("wait_until" not in text or any(r["type"] == "waiting" for r in self.last()))
         process = self.start("play", self.book(text), "-e", "lab", *words)
-        ready = wait_until(when or (lambda: "now" in self.lines()), within=20)
+        ready = wait_until(when or at_the_wait, within=20)
         process.send_signal(signal.SIGKILL)
         out, err = process.communicate()
         self.assertTrue(ready, f"it did not come so far:\n{out.decode()}\n{err.decode()}")
