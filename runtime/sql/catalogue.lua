@@ -73,7 +73,7 @@ end
 
 --- Is a function of a known extension one that was reviewed?
 local function is_of_library(fact)
-  if fact.language == "sql" and fact.bootstrap and fact.extension then
+  if (fact.language == "sql" or fact.language == "internal") and fact.bootstrap and fact.extension then
     for _, library in pairs(libraries) do
       if library.sql and library.extension == fact.extension then
         return true

@@ -3,8 +3,9 @@
 ---   all     every C function of the library is a pure look or computation
 ---   except  …but these
 ---   only    just these
----   sql     the extension's own functions in SQL are fine too, as long as they belong to the
----           extension and to the bootstrap superuser
+---   sql     the extension's own functions in SQL, and those that are another name of a built-in one
+---           (only a superuser makes such), are fine too, as long as they belong to the extension and
+---           to the bootstrap superuser
 local function set(text)
   local names = {}
   for name in text:gmatch "%S+" do

@@ -4,6 +4,7 @@ and the server is as it was."""
 import ctypes
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,9 +66,9 @@ class Rehearse(LabTest):
     def fingerprint(self):
         """Everything of the server that a rehearsal could leave: what is in the database, sequences, settings, roles,
         large objects, slots, locks, sessions, what a listener was told."""
-        while self.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'opsrun%'")[0][0] != "0":
-            pass
-        dump = subprocess.run(["pg_dump", "--inserts", self.url.replace("?sslmode=disable", "")], check=True, stdout=subprocess.PIPE, text=True).stdout
+        wait_until(lambda: self.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'opsrun%'"
+                                    " OR application_name = 'pg_dump'")[0][0] == "0")
+        clients = "a.pid <> pg_backend_pid() AND a.datname = current_database() AND a.backend_type = 'client backend'"
         looks = {
             "sequences": "SELECT s.oid::regclass, pg_sequence_last_value(s.oid) FROM pg_class s WHERE relkind = 'S'",
             "settings": "SELECT name, setting FROM pg_settings",
@@ -75,9 +76,8 @@ class Rehearse(LabTest):
             "large objects": "SELECT oid FROM pg_largeobject_metadata",
             "slots": "SELECT slot_name FROM pg_replication_slots",
             "databases": "SELECT datname, datacl FROM pg_database ORDER BY oid",
-            "locks": "SELECT locktype, mode FROM pg_locks WHERE pid <> pg_backend_pid() AND database = "
-                     "(SELECT oid FROM pg_database WHERE datname = current_database())",
-            "sessions": "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            "locks": f"SELECT l.locktype, l.mode FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE {clients}",      # not autovacuum's
+            "sessions": f"SELECT count(*) FROM pg_stat_activity a WHERE {clients}",
             "prepared": "SELECT gid FROM pg_prepared_xacts",
             "files": "SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relkind IN ('r', 'i', 'S') ORDER BY oid",
         }
@@ -85,6 +85,7 @@ class Rehearse(LabTest):
         while PQnotifies(self.listener.handle):
             self.told += 1
         found = {"told": self.told} | {name: self.ask(text) for name, text in looks.items()}
+        dump = subprocess.run(["pg_dump", "--inserts", self.url.replace("?sslmode=disable", "")], check=True, stdout=subprocess.PIPE, text=True).stdout
         found["dump"] = [line for line in dump.splitlines() if "restrict" not in line]
         return found
 
@@ -153,7 +154,7 @@ class Leaves(Rehearse):
         wait_until(lambda: self.ask("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'owned'::regclass"
                                     " AND granted")[0][0] != "0")
         process.kill()
-        process.wait()
+        process.communicate()
         self.expect_untouched(before)
 
 
@@ -304,6 +305,37 @@ class Truth(Rehearse):
         self.ask("CREATE TRIGGER t BEFORE INSERT ON vouched FOR EACH ROW EXECUTE FUNCTION calm()")
         done = self.play([("Change", 'db:exec "INSERT INTO vouched VALUES (1, 5)"'), ("Look", 'check("n", db:value "SELECT n FROM vouched", { expect = 1 })')])
         self.expect(done, code=0, out=["REHEARSED", "OK +n 1"])
+
+    def test_tables_of_everyday_are_no_obstacle(self):
+        for text in ("CREATE EXTENSION citext", "CREATE EXTENSION pg_trgm", "CREATE EXTENSION hstore", "CREATE TYPE mood AS ENUM ('calm', 'loud')",
+                     "CREATE DOMAIN mail AS text CHECK (VALUE LIKE '%@%')",
+                     "CREATE TABLE people (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name citext UNIQUE, mood mood DEFAULT 'calm', mail mail,"
+                     " more jsonb DEFAULT '{}', pairs hstore, tags text[], price numeric(8, 2), at timestamptz DEFAULT CURRENT_TIMESTAMP)",
+                     "CREATE INDEX ON people USING gin (name gin_trgm_ops)", "CREATE INDEX ON people USING gin (more)",
+                     "CREATE INDEX ON people (lower(mail::text)) WHERE mood = 'calm'"):
+            self.ask(text)
+        done = self.play([("Change", """
+          db:exec("INSERT INTO people (name, mail) VALUES ('Ana', $1)", { "ana@example.com" })
+          db:exec "UPDATE people SET mood = 'loud', more = more || '{\\"a\\": 1}' WHERE name = 'ANA'"
+          check("loud", db:value "SELECT count(*) FROM people WHERE mood = 'loud'", { expect = 1 })""")])
+        self.expect(done, code=0, out=["OK +loud 1"], absent=["not rehearsed"])
+
+    def test_a_plain_role_rehearses_what_it_may_change_and_is_told_what_it_may_not(self):
+        self.ask("CREATE ROLE clerk LOGIN PASSWORD 'clerk'")
+        self.addCleanup(self.lab.ask, "DROP ROLE clerk")
+        self.ask("CREATE TABLE guarded (id int, who name DEFAULT current_user)")
+        self.ask("ALTER TABLE guarded ENABLE ROW LEVEL SECURITY")
+        self.ask("CREATE POLICY p ON guarded USING (true) WITH CHECK (evil_check(id))")
+        self.ask("GRANT ALL ON stock, guarded TO clerk")
+        self.addCleanup(self.ask, "DROP OWNED BY clerk")
+        owner, self.url = self.url, re.sub("//[^@]*@", "//clerk:clerk@", self.url)
+        done = self.play([("Change", CHANGE), ("After", LOOK)])
+        self.expect(done, code=0, out=["changed 10 rows", "OK +sum 220"])
+        done = self.play('db:exec "INSERT INTO guarded VALUES (1)"')
+        self.expect(done, code=0, out=["not rehearsed: function 'public.evil_check'"])
+        done = self.play('db:exec "DELETE FROM owner"')
+        self.expect(done, code=1, out=["42501", "permission denied"])
+        self.url = owner
 
     def test_ensure_sees_what_it_made(self):
         done = self.play("""ensure("column 'more' is there", {
