@@ -84,6 +84,7 @@ class OnATerminal(FaultTest):
         self.assertEqual(self.places(), [], "what the shell was told is no answer")
         shell.send("yes\n")
         shell.wait_for("DONE")
+        shell.wait_for("shell> ")      # until then what is typed is opsrun's: Enter asks what it waits for
         shell.send("exit\n")
         shell.finish()
         self.assertEqual(self.places(), ["struck"])
