@@ -6,7 +6,8 @@
 ---@field class "read"|"record"|"change"|"ask"|"tell"|"pure"  pure: computes, no effect; runtime/<module>/pure.lua
 ---@field module string    which adapter
 ---@field verb string      which verb of it
----@field face "handle"|"library"|"both"|"call"|"global"|"value"  sql(n):query() | shell.read() | both | notify(n)(…) | confirm(…) | json.null
+---@field face "handle"|"library"|"both"|"call"|"global"|"value"
+--- in the same order: sql(n):query() | shell.read() | both | notify(n)(…) | confirm(…) | json.null
 ---@field params table     {{name, type}, …}; a type ending in ? may be nil
 ---@field options table?   names opts may hold, beside `effects.common`
 ---@field returns string

@@ -8,7 +8,8 @@ options.common = {
   id = { "text", "of `confirm`, `ask`, `manual`, `choose`: the gate's id; of others a name in the journal" },
   timeout = { duration, "how long it may take" },
   on_dry = { "table", "fields that a change's result has in a dry run: `{ count = #sessions }`" },
-  costs = { "table", "what it spends of the header's `limits`: `{ sessions = 20 }`, or `{ rows = { most = 500, by = \"count\" } }`, settled by a field of the result" },
+  costs = { "table", "what it spends of the header's `limits`: `{ sessions = 20 }`, or "
+    .. "`{ rows = { most = 500, by = \"count\" } }`, settled by a field of the result" },
   happened = { "function", "did it happen? Asked after a kill in the middle of it; reads only, returns true, false, or nil for unknown" },
   summary = { "text", "the author's words for a change; what is really sent stands beside them" },
 }
