@@ -157,7 +157,7 @@ class Played(QueueTest):
     def test_a_root_that_went_on_since_it_was_shown_is_left_alone(self):
         holder = self.hold(70, application_name="late-riser")
         terminal = self.terminal(*PLAY, "-p", "roles=ops", "-p", f"pids={holder.pid}", "-p", "drain=1s")
-        terminal.wait_for(r"They hold up 1 sessions")
+        terminal.wait_for(rf"End pid {holder.pid} on primary")      # the line wraps behind it, wherever
         terminal.wait_for(r"yes or no \[no\]: ")
         holder.query("COMMIT")
         terminal.send("y\n")
