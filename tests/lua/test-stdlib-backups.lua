@@ -76,11 +76,11 @@ t.test("a plain file is restored from where it is; a packed one is copied and un
   local shell, calls = shell_of {}
   local files = { filesystems = function() return {} end, mkdir = function() end }
   local backups = load_backups { shell = shell, files = files }
-  t.equal(backups.fetch({ dir = "/kept" }, { name = "/kept/x.dump" }, "/work/d"), { dir = "/kept", name = "x.dump" })
+  t.equal(backups.fetch({ dir = "/kept" }, { name = "/kept/x.dump" }, "/var/tmp/d"), { dir = "/kept", name = "x.dump" })
   t.equal(#calls, 0)
-  local copy = backups.fetch({ dir = "/kept" }, { name = "/kept/x.dump.gz", bytes = 1 }, "/work/d")
-  t.equal(copy, { dir = "/work/d", name = "backup.dump", packed = "backup.dump.gz" })
-  t.equal({ calls[1].line, calls[2].line }, { "cp -- /kept/x.dump.gz /work/d/backup.dump.gz", "gzip --decompress --keep backup.dump.gz" })
+  local copy = backups.fetch({ dir = "/kept" }, { name = "/kept/x.dump.gz", bytes = 1 }, "/var/tmp/d")
+  t.equal(copy, { dir = "/var/tmp/d", name = "backup.dump", packed = "backup.dump.gz" })
+  t.equal({ calls[1].line, calls[2].line }, { "cp -- /kept/x.dump.gz /var/tmp/d/backup.dump.gz", "gzip --decompress --keep backup.dump.gz" })
 end)
 
 --- Compares one table of so many rows with one of so many.
