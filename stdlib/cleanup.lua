@@ -75,28 +75,21 @@ function cleanup.size(bytes)
   return ("%.1f TB"):format(bytes)
 end
 
---- Names what a change left, so that nobody counts on its room.
-local function tell_left(change)
-  for _, one in ipairs(change.left) do
-    note("left: %s: %s", one.path, one.reason)
-  end
-end
-
 --- What a class costs, so that the playbook's `limits.files` holds.
 local function costs(list)
   return { costs = { files = #list } }
 end
 
---- Removes files as they were listed. A change, with no way back; what changed since is left and named.
+--- Removes files as they were listed. A change, with no way back; what changed since is left, and the change names it.
 ---@param list table of `find`
 function cleanup.remove(list)
-  tell_left(files.remove(list, costs(list)))
+  files.remove(list, costs(list))
 end
 
 --- Compresses files as they were listed, the smallest first: on a full disk each makes room for the next one.
 ---@param list table of `find`
 function cleanup.compress(list)
-  tell_left(files.compress(list, costs(list)))
+  files.compress(list, costs(list))
 end
 
 --- Cuts logs to nothing while they are written to. A change; `keep_tails` first.

@@ -153,15 +153,13 @@ function judge.mkdir(at)
   return DONE, { created = at.before == NOTHING or nil }
 end
 
---- Verbs whose answer says how many bytes were freed, which is not known any more.
-local unmeasured = { remove = true }
-
---- What perform would have answered.
+--- What perform would have answered. How much room a removal freed is not known any more (another name or a
+--- holder may keep it): `freed` is missing then.
 local function answer_of(host, verb, items)
-  if unmeasured[verb] then
-    return nil
+  local answer = { items = host.json.array {}, left = host.json.array {}, count = #items, size = 0 }
+  if verb ~= "remove" then
+    answer.freed = 0
   end
-  local answer = { items = host.json.array {}, left = host.json.array {}, count = #items, size = 0, freed = 0 }
   for i, item in ipairs(items) do
     answer.items[i] = item
     answer.size = answer.size + item.size

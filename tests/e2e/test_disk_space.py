@@ -211,7 +211,7 @@ class Played(DiskTest):
             file.write(b"late\n")
         terminal.wait_for(PROMPT)
         terminal.send("y\n")
-        terminal.wait_for(r"left: \S+/app.log.3:")
+        terminal.wait_for(r"left: '\S+/app.log.3':")
         self.assertTrue(os.path.exists(self.path("logs/app.log.3")))
         self.assertTrue(os.path.exists(self.path("logs/app.log.4.gz")))
 
@@ -311,6 +311,21 @@ class KilledBetween(DiskTest):
             self.assertEqual(len(changes), len(set(changes)), "no removal is recorded twice")
         print(f"{killed} kills, each resumed")
         self.assertGreaterEqual(killed, 5)
+
+    def test_a_removal_that_happened_and_was_not_recorded_is_found_out_and_the_rest_is_done(self):
+        before = self.files()
+        run, code = self.play_and_kill(5)
+        self.assertEqual(code, -9)
+        path = os.path.join(self.home, "runs", run, "journal")
+        with open(path, "r+b") as file:      # as if it had died right before it wrote the end of the first removal
+            text = file.read()
+            end = re.search(rb'\n[^\n]*"type":"effect.end"[^\n]*"kind":"files.remove"|\n[^\n]*"kind":"files.remove"[^\n]*'
+                            rb'"type":"effect.end"', text)
+            self.assertTrue(end, text)
+            file.truncate(end.start() + 1)
+        done = self.opsrun("resume", run, *YES, "--stale-ok")
+        self.expect(done, code=0, text=["happened, not made again: remove 3 files", r"\(found out\)"])
+        self.expect_freed(before, done)
 
 
 class Docker(DiskTest):

@@ -199,6 +199,12 @@ t.test("a list that was done in part is finished where that touches only the res
   t.equal(files("truncate", cut, { ["/1"] = entry(1, 0, 2), ["/2"] = entry(2, 10, 1) }), nil, "lines may have come since")
 end)
 
+t.test("a removal found out later says what went, and not how much room it gave", function()
+  local word, _, answer = files("remove", listed(1, 2), {})
+  t.equal(word, "done")
+  t.equal({ answer.count, answer.size, answer.freed, #answer.left, answer.items[2].path }, { 2, 20, nil, 0, "/2" })
+end)
+
 t.test("what the journal does not hold is not guessed", function()
   local record = { body = { files = { { path = "/1" } }, text = { sha256 = "x", bytes = 1 } }, token = { before = { false } } }
   t.equal(files("remove", record, { ["/1"] = entry(1, 10, 1) }), nil)
