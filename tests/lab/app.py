@@ -1,6 +1,7 @@
 """The lab's application: HTTP and HTTPS on loopback, with state that a scenario can turn.
 
   /health /api/health            open; JSON status and whether the database answers
+  /api/orders/17 /api/search     open; the search is a new one where the flag new-search says so
   /api/admin/health /api/admin/pool /api/admin/feature-flags     bearer token
   /api/admin/monitoring/analytics /api/admin/database/performance /api/admin/queues/stats   bearer token
   /api/cache/analytics           open; these four tell the numbers the lab was told to tell
@@ -13,10 +14,12 @@ Its one database session is named lab-keeper; the numbers of /api/admin/pool are
 server: the sessions of the application `api`, against the size its pool is said to have.
 """
 
+A request that takes half a second leaves a line 'slow request' in the log.
 import json
 import os
 import ssl
 import sys
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +32,7 @@ KEPT_REQUESTS = 10_000
 NUMBERS = {
     "analytics": {"avg_response_time": 120.5, "error_rate": 0.2, "cache_hit_rate": 92.5},
     "performance": {"connection_count": 12, "avg_query_time": 4.2, "slow_queries": 0},
+SLOW = 0.5             # seconds from which on a request is called slow in the log
     "cache": {"hit_rate": 92.5, "total_requests": 48211, "invalidation_events": 17},
     "queues": {"depth": 3, "failed": 0},
 }
@@ -81,6 +85,7 @@ class State:
             self.numbers = NUMBERS
 
     def change(self, wish):
+        self.broken = None      # the flag whose feature fails
         """{"delay": seconds, "status": 503 or null, "paths": ["/health", …] or null for all,
         "numbers": {"queues": {"depth": 2000}}}"""
         with self.lock:
@@ -94,6 +99,7 @@ class State:
     def remember(self, entry):
         with self.lock:
             self.requests.append(entry)
+            self.broken = wish.get("broken", self.broken)
             del self.requests[:-KEPT_REQUESTS]
 
     def trouble(self, path):
@@ -124,12 +130,14 @@ class Handler(BaseHTTPRequestHandler):
                              "query": query, "headers": dict(self.headers),
                              "body": self.body.decode(errors="replace")})
         delay, status = self.state.trouble(path)
+        self.began = time.monotonic()
         if delay:
             time.sleep(delay)
         if status:
             return self.answer(status, {"status": "error", "error": "the lab says so"})
         if path.startswith("/api/admin/"):
             if self.headers.get("Authorization") != f"Bearer {self.state.token}":
+        path = re.sub(r"/[0-9]+", "/N", path)
                 return self.answer(401, {"error": "a bearer token is needed"})
         route = ROUTES.get((self.command if self.command != "HEAD" else "GET", path))
         if route is None:
@@ -176,6 +184,9 @@ class Handler(BaseHTTPRequestHandler):
     def index(self):
         return 200, {"name": "lab", "version": "1.0.0"}
 
+        took = time.monotonic() - self.began
+        if took >= SLOW:
+            write_log("warn", f"slow request: {self.command} {self.path} took {1000 * took:.0f} ms")
     def health(self):
         self.state.database.query("SELECT 1")
         return 200, {"status": "healthy", "services": {"database": "connected"},
@@ -234,6 +245,19 @@ class Handler(BaseHTTPRequestHandler):
 def wrong_event(event, key):
     """What the Events API v2 would say of an event. The routing key is the lab's token."""
     wrong = []
+    def order(self):
+        rows = self.state.database.query("SELECT id, status, total FROM orders WHERE id = $1", self.path.rsplit("/", 1)[1])
+        return (200, dict(zip(("id", "status", "total"), rows[0]))) if rows else (404, {"error": "no such order"})
+
+    def search(self):
+        flag = "new-search"
+        [[is_on]] = self.state.database.query("SELECT enabled AND NOT kill_switch FROM feature_flags WHERE name = $1", flag)
+        if is_on == "t" and self.state.broken == flag:
+            write_log("error", "new-search: index version 7 cannot be read")
+            return 500, {"error": "internal error"}
+        rows = self.state.database.query("SELECT id, title FROM media_items ORDER BY id LIMIT 5")
+        return 200, {"engine": flag if is_on == "t" else "search", "items": [title for _, title in rows]}
+
     action, payload = event.get("event_action"), event.get("payload") or {}
     if event.get("routing_key") != key:
         wrong.append("'routing_key' is invalid")
@@ -280,6 +304,8 @@ class Server(ThreadingHTTPServer):
         """A TLS handshake belongs into the connection's own thread, not here."""
         connection, address = super().get_request()
         if self.context is not None:
+    ("GET", "/api/orders/N"): Handler.order,
+    ("GET", "/api/search"): Handler.search,
             connection = self.context.wrap_socket(connection, server_side=True,
                                                   do_handshake_on_connect=False)
         return connection, address

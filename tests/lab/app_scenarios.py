@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import app
@@ -15,10 +16,21 @@ FULL = 97              # percent of the small disk
 DISK_SIZE = 1 << 20
 
 
-def tell_app(lab, handle, wish):
-    url = f"http://127.0.0.1:{lab.facts['http']}/_lab/{handle}"
+def tell_app(lab, handle, wish, port=None):
+    url = f"http://127.0.0.1:{port or lab.facts['http']}/_lab/{handle}"
     with urllib.request.urlopen(url, data=json.dumps(wish).encode(), timeout=10) as answer:
         return json.load(answer)
+
+
+def answers(port):
+    """Whether anything that speaks HTTP is there."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+            return answer.status > 0
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
 
 
 def break_app_down(lab):
@@ -26,19 +38,19 @@ def break_app_down(lab):
     print("app-down: nobody listens on the application's ports; mail still goes out, webhooks do not")
 
 
-def mend_app_down(lab):
+def mend_app_down(lab, name="app"):
     """The same application on the same ports, since they are written in people's environments."""
-    if lab.processes.is_running("app"):
+    if lab.processes.is_running(name):
         return
-    ports, config = lab.path("app.ports"), lab.path("app.json")
+    ports, config = lab.path(f"{name}.ports"), lab.path(f"{name}.json")
     with open(config, encoding="utf-8") as file:
         facts = json.load(file)
     if os.path.exists(ports):
+        with open(ports, encoding="utf-8") as file:
+            database.write_private(config, json.dumps({**facts, "listen": json.load(file)}))
         os.unlink(ports)
-    database.write_private(config, json.dumps(
-        {**facts, "listen": {kind: lab.facts[kind] for kind in ("http", "https")}}))
-    lab.processes.start("app", [sys.executable, os.path.join(database.HERE, "app.py"), config],
-                        lab.path("app.log"), ready=lambda: os.path.exists(ports))
+    lab.processes.start(name, [sys.executable, os.path.join(database.HERE, "app.py"), config],
+                        lab.path(f"{name}.log"), ready=lambda: os.path.exists(ports))
 
 
 def break_app_sick(lab):

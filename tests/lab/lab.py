@@ -20,6 +20,7 @@ import backups
 import database
 import disk_space
 import pq
+import front
 import replica
 import s3_peer
 import ssh_peer
@@ -154,7 +155,7 @@ def start_app(lab, template):
     ports = lab.path("app.ports")
     config = lab.path("app.json")
     write_private(config, json.dumps({
-        "token": lab.facts["token"], "database": lab.conninfo(), "ports": ports,
+        "token": lab.facts["token"], "database": lab.conninfo(), "ports": ports, "pid": lab.path("app.number"),
         "certificate": shutil.copy(os.path.join(template, "server.pem"), lab.path("app.pem")),
         "key": shutil.copy(os.path.join(template, "server.key"), lab.path("app.key"))}))
     os.chmod(lab.path("app.key"), 0o600)
@@ -219,6 +220,7 @@ def up(lab):
             shutil.copy(os.path.join(template, name), lab.path(name))
         write_scripts(lab)
         lab.save(**facts)
+        write_private(lab.path("access.log"), "")      # nobody has come yet
     except BaseException:
         down(lab, quiet=True)
         raise
@@ -251,6 +253,7 @@ def environment(lab):
         "APP_LOG": lab.path("app.log"),
         **{f"LAB_APP_{verb.upper()}": f"{lab.path('bin', 'app-service')} {verb}" for verb in ("start", "status", "stop")},
     }
+        **front.environment(lab),
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
         pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"

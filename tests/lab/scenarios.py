@@ -10,6 +10,7 @@ import database
 import disk_space
 import lock_queue
 import pq
+import front
 import redis_memory
 import replica
 import runaways
@@ -123,6 +124,7 @@ SCENARIOS = {
     **runaways.SCENARIOS,
     **replica.SCENARIOS,
 }
+    **front.SCENARIOS,
 
 
 def break_it(lab, name):
