@@ -25,6 +25,7 @@ return {
   },
   hosts    = { web = { "web1", "web2", config = env "SSH_CONFIG", reads = { "cat", "date" } } },
   services = {      -- it runs on another machine of the lab: what a command leaves behind here ends with it
+    nightly = { host = "web1", start = env "LAB_NIGHTLY_START", stop = env "LAB_NIGHTLY_STOP", pid_file = env "LAB_NIGHTLY_PID" },
     app = { host = "web1", start = env "LAB_APP_START", stop = env "LAB_APP_STOP", status = env "LAB_APP_STATUS" },
   },
   logs     = {
@@ -47,6 +48,7 @@ return {
     ["incident/deadlocks"] = { log = "postgres", team = "team", lead = "oncall" },
     ["incident/replication-lag"] = { replica = "replica", team = "team", dba = "oncall" },
     ["incident/high-db-cpu"] = { team = "team", dba = "oncall" },
+    ["incident/high-cpu"] = { db = "primary", team = "team", oncall = "oncall" },     -- ./dev lab break high-cpu
     ["incident/disk-space"] = {                                                       -- ./dev lab break disk-space
       mount = env "LAB_DISK", logs = env "LAB_DISK_LOGS", tmp = env "LAB_DISK_TMP", backups = env "LAB_DISK_BACKUPS",
       journal = env "LAB_DISK_JOURNAL", live_max = "8mb", api = "api", db = "primary", team = "team", oncall = "oncall",

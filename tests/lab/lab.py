@@ -17,6 +17,7 @@ import time
 
 import app_scenarios
 import backups
+import busy_job
 import database
 import disk_space
 import pq
@@ -257,7 +258,7 @@ def environment(lab):
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
         pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"
-    return pairs | disk_space.environment(lab) | s3_peer.environment(lab) | replica.environment(lab) | ssh_peer.environment(lab)
+    return pairs | disk_space.environment(lab) | busy_job.environment(lab) | s3_peer.environment(lab) | replica.environment(lab) | ssh_peer.environment(lab)
 
 
 def print_environment(lab):

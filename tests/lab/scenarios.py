@@ -6,6 +6,7 @@ import time
 
 import app_scenarios
 import backups
+import busy_job
 import database
 import disk_space
 import lock_queue
@@ -119,6 +120,7 @@ SCENARIOS = {
     "redis-memory": (redis_memory.break_it, redis_memory.mend),
     **app_scenarios.SCENARIOS,
     **backups.SCENARIOS,
+    **busy_job.SCENARIOS,
     **disk_space.SCENARIOS,
     **lock_queue.SCENARIOS,
     **runaways.SCENARIOS,
