@@ -70,11 +70,10 @@ function doubt.resolve(services, run, current, row, effect, begin)
   if answer ~= nil then
     return { happened = answer, by = by }
   end
+  local gate = services.adapters.people.outcome_gate(begin)
   error(errors.unknown {
     message = ("nobody knows whether this happened: %s"):format(effect.summary),
-    hint = (why and why .. "; " or "") .. ("look for it, then say so: --answer %s=happened or --answer %s=not"):format(
-      services.adapters.people.outcome_gate(effect), services.adapters.people.outcome_gate(effect)
-    ),
+    hint = (why and why .. "; " or "") .. ("look for it, then say so: --answer %s=happened or --answer %s=not"):format(gate, gate),
     outcome = "unknown",
     code = "in doubt",
     where = effect.where,

@@ -52,10 +52,11 @@ return function(with)
     }, 0)
   end
 
-  --- The gate of a change in doubt: of branches side by side each has its own.
-  function later.outcome_gate(effect)
-    local branch = effect.key.branch
-    return ("%s.outcome%s"):format(effect.key.step, branch ~= "" and ("." .. branch) or "")
+  --- The gate of a change in doubt: the number of its begin record makes it the gate of this one call, so that an
+  --- answer typed once more never settles another.
+  ---@param begin table its begin record
+  function later.outcome_gate(begin)
+    return ("%s.outcome.%d"):format(begin.step, begin.n)
   end
 
   --- A person says whether a change in doubt happened; nil when nobody can be asked.
@@ -63,7 +64,7 @@ return function(with)
   ---@param why string? why it could not be found out
   ---@return boolean? happened, string? by
   function later.ask_outcome(_, effect, begin, why)
-    local id = later.outcome_gate(effect)
+    local id = later.outcome_gate(begin)
     local given = run.answers[id]
     if given ~= nil then
       run.answers_met[id] = true

@@ -86,12 +86,12 @@ end
 
 on["effect.end"] = function(self, r)
   local key = key_of(r)
+  local effect = self.effects[key]
   if r.class == "ask" then
     self.asked[r.target] = true
-  elseif r.resolved then
-    self.asked[r.step .. ".outcome" .. (r.branch ~= "" and "." .. r.branch or "")] = true
+  elseif r.resolved and effect and effect.begin then
+    self.asked[("%s.outcome.%d"):format(r.step, effect.begin.n)] = true
   end
-  local effect = self.effects[key]
   if is_change(r) and effect and not (effect.finish and effect.finish.outcome ~= "unknown") then
     effect.finish = r
   elseif not is_change(r) or not effect then

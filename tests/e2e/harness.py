@@ -13,6 +13,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import shlex
 import shutil
@@ -35,12 +36,17 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
 import pq  # noqa: E402
 from processes import start_time  # noqa: E402
 
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) == signal.SIG_IGN:      # started by nohup, or behind a shell's &: opsrun would obey that
+        signal.signal(number, signal.SIG_DFL)
+
 
 class Done:
-    """How a command ended: code (negative: a signal), out, err, seconds."""
+    """How a command ended: code (negative: a signal), out, err, seconds, and how long it computed: it and all it waited for."""
 
-    def __init__(self, argv, code, out, err, seconds):
+    def __init__(self, argv, code, out, err, seconds, computed=None):
         self.argv, self.code, self.out, self.err, self.seconds = argv, code, out, err, seconds
+        self.computed = computed
 
     @property
     def text(self):
@@ -50,6 +56,10 @@ class Done:
         out = self.out if len(self.out) < 12000 else f"{self.out[:4000]}\n[…]\n{self.out[-8000:]}"
         return (f"$ {shlex.join(self.argv)}\ncode {self.code} after {self.seconds:.2f} s\n"
                 f"-- stdout\n{out}\n-- stderr\n{self.err}")
+
+    def outcome_gate(self):
+        """The gate that this message names for a change in doubt: STEP.outcome.N."""
+        return re.search(r"--answer (\S+\.outcome\.\d+)=happened", self.err)[1]
 
 
 class Lab:
@@ -152,7 +162,7 @@ class LabTest(unittest.TestCase):
 
     def opsrun(self, *words, env=None, within=120):
         """Plays off a terminal: stdin is /dev/null."""
-        began = time.monotonic()
+        began, computed = time.monotonic(), children_computed()
         process = self.start(*words, env=env)
         try:
             out, err = process.communicate(timeout=within)
@@ -162,7 +172,7 @@ class LabTest(unittest.TestCase):
             self.fail(f"opsrun {shlex.join(words)} took more than {within} s\n"
                       f"{out.decode(errors='replace')}\n{err.decode(errors='replace')}")
         return Done(["opsrun", *words], process.returncode, out.decode(errors="replace"),
-                    err.decode(errors="replace"), time.monotonic() - began)
+                    err.decode(errors="replace"), time.monotonic() - began, children_computed() - computed)
 
     def terminal(self, *words, env=None):
         terminal = Terminal([OPSRUN, *words], self.environ(**(env or {})))
@@ -228,8 +238,9 @@ class Terminal:
         return bool(data)
 
     def wait_for(self, pattern, within=30):
-        """Waits until the pattern appears after the place the last one was found at."""
-        deadline = time.monotonic() + within
+        """Waits until the pattern appears after the place the last one was found at. A space stands for any white
+        space: where a line wraps depends on how long a pid is."""
+        deadline, pattern = time.monotonic() + within, re.sub(r"(?<!\\) (?![+*?{])", r"\\s+", pattern)
         while True:
             match = re.compile(pattern).search(self.seen, self.mark)
             if match:
@@ -279,6 +290,12 @@ def with_peak(argv, **options):
                               capture_output=True, check=False, **options)
         with open(peak.name, encoding="ascii") as file:
             return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), int(file.read())
+
+
+def children_computed():
+    """Seconds of processors that our children took which have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def descendants(pid):

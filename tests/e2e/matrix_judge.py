@@ -130,15 +130,13 @@ def compressed(case, name):
 
 def answer(case, gate, before, result):
     """GATE=happened or GATE=not, for a gate that opsrun names because it cannot know."""
-    asked = [begin for begin in before
-             if gate == ".".join(filter(None, (begin["step"], "outcome", begin["branch"])))]
-    assert asked, f"asked about '{gate}', of which nothing was in doubt"
-    truths = {happened(case, begin) for begin in asked}
-    assert len(truths) == 1 and None not in truths, f"'{gate}' is one gate for {[what(begin) for begin in asked]}: {truths}"
-    for begin in asked:
-        assert not begin["kind"].startswith(SETTLED_BY_THEMSELVES), f"asked about {what(begin)}"
-        result["asked"].append(what(begin))
-    return f"{gate}={'happened' if truths.pop() else 'not'}"
+    asked = [begin for begin in before if gate == f"{begin['step']}.outcome.{begin['n']}"]
+    assert len(asked) == 1, f"asked about '{gate}', and in doubt were {[what(begin) for begin in before]}"
+    begin, truth = asked[0], happened(case, asked[0])
+    assert truth is not None, f"nobody has seen whether {what(begin)} happened"
+    assert not begin["kind"].startswith(SETTLED_BY_THEMSELVES), f"asked about {what(begin)}"
+    result["asked"].append(what(begin))
+    return f"{gate}={'happened' if truth else 'not'}"
 
 
 def note_place(case, result):

@@ -209,14 +209,29 @@ end)
         run = self.cut()
         self.expect(self.opsrun("status"), out=["in doubt", "in doubt: sh -c", f"opsrun resume {run}"])
         done = self.resume()
+        number = next(r["n"] for r in self.last() if r["type"] == "effect.begin")
         self.expect(done, code=7, err=["nobody knows whether this happened: sh -c",
-                                       "--answer cut.outcome=happened or --answer cut.outcome=not"])
+                                       f"--answer cut.outcome.{number}=happened or --answer cut.outcome.{number}=not"])
         self.assertEqual(["now"], self.lines())
-        self.expect(self.resume("--last", "--answer", "cut.outcome=perhaps"), code=2, err=["expected happened or not"])
+        self.expect(self.resume("--last", "--answer", f"cut.outcome.{number}=perhaps"), code=2, err=["expected happened or not"])
+
+    def test_an_answer_is_for_one_call_and_settles_no_other(self):
+        run = self.cut()
+        first = self.resume().outcome_gate()
+        process = self.start("resume", run, "--answer", first + "=not")
+        self.assertTrue(wait_until(lambda: len(self.lines()) == 2), "the change is made again")
+        process.kill()
+        process.communicate()
+        again = self.resume("--last", "--answer", first + "=happened")
+        self.expect(again, code=7, err=["nobody knows whether this happened: sh -c"])
+        self.assertNotEqual(again.outcome_gate(), first)
+        self.assertEqual(["now", "now"], self.lines())
+        self.expect(self.resume("--last", "--answer", again.outcome_gate() + "=happened"), code=0)
+        self.assertEqual(["now", "now", "behind"], self.lines())
 
     def test_answered_happened_it_is_not_made_again(self):
         self.cut()
-        done = self.resume("--last", "--answer", "cut.outcome=happened")
+        done = self.resume("--last", "--answer", self.resume().outcome_gate() + "=happened")
         self.expect(done, code=0, out=["happened, not made again: sh -c"])
         self.assertEqual(["now", "behind"], self.lines())
 
@@ -253,7 +268,7 @@ step("Cut", function()
   note("it said %s", answer.text)
 end)
 ''')
-        done = self.resume("--last", "--answer", "cut.outcome=happened")
+        done = self.resume("--last", "--answer", self.resume().outcome_gate() + "=happened")
         self.expect(done, code=1, err=["was done before the resume, its value was not kept"])
 
     def test_run_again_with_from_asks_for_accept(self):
