@@ -45,6 +45,12 @@ return {
       media = "media/", db = "primary", staging = "primary", same_server = true,      -- the lab has one server
       report = "report", team = "team", oncall = "oncall",
     },
+    ["incident/assess"] = {
+      api = "api", site = "secure", detail = "/api/health", parts = { "database" },
+      deploys_api = "api", deploys_at = "/v6/deployments", analytics = "/api/admin/monitoring/analytics",
+      services = { "app" }, cache = "cache", db = "primary", jobs = "media_items", job_state = "status", searches = "events",
+      logs = "app", queues = "/api/admin/queues/stats", providers = { "api" }, team = "team",
+    },
     ["incident/deadlocks"] = { log = "postgres", team = "team", lead = "oncall" },
     ["incident/replication-lag"] = { replica = "replica", team = "team", dba = "oncall" },
     ["incident/high-db-cpu"] = { team = "team", dba = "oncall" },

@@ -5,6 +5,7 @@
   /api/admin/health /api/admin/pool /api/admin/feature-flags     bearer token
   /api/admin/monitoring/analytics /api/admin/database/performance /api/admin/queues/stats   bearer token
   /api/cache/analytics           open; these four tell the numbers the lab was told to tell
+  /v6/deployments /api/v2/status.json     stand in for Vercel's API and a provider's status page
   /hooks/team                    a webhook for messages to people
   /pagerduty/v2/enqueue          stands in for PagerDuty's Events API v2, which checks what it gets
   /_lab/requests /_lab/state /_lab/reset      the lab's own handle: what came in, be slow, be broken
@@ -35,6 +36,8 @@ NUMBERS = {
 SLOW = 0.5             # seconds from which on a request is called slow in the log
     "cache": {"hit_rate": 92.5, "total_requests": 48211, "invalidation_events": 17},
     "queues": {"depth": 3, "failed": 0},
+    "provider": {"indicator": "none", "description": "All Systems Operational"},
+    "deployment": {"age": 86400},
 }
 POOL = """
 SELECT count(*), count(*) FILTER (WHERE state = 'idle'),
@@ -214,6 +217,17 @@ class Handler(BaseHTTPRequestHandler):
     def numbers(self):
         return 200, {"data": self.state.numbers[NUMBERS_AT[self.path.partition("?")[0]]]}
 
+    def provider(self):
+        return 200, {"page": {"name": "lab"}, "status": self.state.numbers["provider"]}
+
+    def deployments(self):
+        """The last one is as old as the lab was told, in seconds; each one before is a day older."""
+        newest = time.time() - self.state.numbers["deployment"]["age"]
+        return 200, {"deployments": [
+            {"uid": f"dpl_{i}", "name": "lab", "state": "READY", "created": int(1000 * (newest - i * 86400)),
+             "meta": {"githubCommitSha": f"{i:x}" * 40, "githubCommitMessage": f"change {7 - i}"}}
+            for i in range(7)]}
+
     def flags(self):
         rows = self.state.database.query("SELECT name, enabled, kill_switch, rollout_percentage"
                                          " FROM feature_flags ORDER BY name")
@@ -289,6 +303,8 @@ ROUTES = {
     ("GET", "/api/admin/health"): Handler.admin_health,
     ("GET", "/api/admin/pool"): Handler.pool,
     ("GET", "/api/admin/feature-flags"): Handler.flags,
+    ("GET", "/v6/deployments"): Handler.deployments,
+    ("GET", "/api/v2/status.json"): Handler.provider,
     ("POST", "/api/admin/feature-flags"): Handler.set_flag,
     ("POST", "/hooks/team"): Handler.hook,
     ("POST", "/pagerduty/v2/enqueue"): Handler.pagerduty,
