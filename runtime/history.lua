@@ -72,7 +72,7 @@ function history.summarize(records)
   for number = 1, most do
     local way = stack[number]
     local standing = way and way.kind == "standing"
-    if standing and summary.state ~= "undone" then
+    if standing and summary.state ~= "undone" and summary.mode == "live" then
       local what = way.text:gsub("^take back: ", "")
       table.insert(summary.standing, { text = what, since = way.t, expires = way.expires, step = way.step })
     elseif way and not standing and not over and summary.mode == "live" then

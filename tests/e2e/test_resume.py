@@ -497,6 +497,7 @@ step("On", function()
     back = function() files.remove("{flag}") end }})
 end)
 '''
+        self.expect(self.opsrun("play", self.book(text), "-e", "lab", "-n"), code=0)
         self.expect(self.opsrun("runs", "--standing"), code=0, out=["nothing stands"])
         self.expect(self.opsrun("play", self.book(text), "-e", "lab"), code=0)
         run = self.run_ids()[-1]

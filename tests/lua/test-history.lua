@@ -82,6 +82,17 @@ t.test("a dry run leaves nothing pending", function()
   t.equal(summary.mode, "dry")
 end)
 
+t.test("what stands is listed of a live run, and of a dry one nothing does", function()
+  local function switch(_ENV)
+    local on = false
+    ensure("the page is up", { lasts = "standing", is = function() return on end, make = function() on = true end, back = function() end })
+  end
+  local _, summary = played(switch)
+  t.equal(summary.standing[1].text, "the page is up")
+  _, summary = played(switch, nil, { dry = true })
+  t.equal(#summary.standing, 0)
+end)
+
 t.test("a damaged journal is one row that says so", function()
   local run = played(change)
   for _, store in pairs(run.host.stores) do
