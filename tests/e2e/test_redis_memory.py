@@ -5,10 +5,10 @@ import os
 import random
 import re
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import LabTest, main  # noqa: E402
+from killing import play_and_kill  # noqa: E402
 import resp  # noqa: E402
 
 PLAYBOOK = "incident/redis-memory.lua"
@@ -263,31 +263,13 @@ class KilledBetween(RedisTest):
                 done.add(key)
         return [(command, key in done) for key, commands in begun.items() for command in commands]
 
-    def play_and_kill(self, number):
-        """Ends opsrun in the moment its journal begins that change, or a little later; the run's id."""
-        known, begun, file = set(self.run_ids()), 0, None
-        process = self.start(*PLAY, "--yes")
-        deadline = time.monotonic() + 30
-        while process.poll() is None and time.monotonic() < deadline:
-            run = set(self.run_ids()) - known
-            path = run and os.path.join(self.home, "runs", run.pop(), "journal")
-            if path and not file and os.path.exists(path):
-                file = open(path, "rb")
-                self.addCleanup(file.close)
-            begun += file.read().count(b'"type":"effect.begin"') if file else 0
-            if begun >= number:
-                process.kill()
-            time.sleep(0.001)
-        process.communicate()
-        return (set(self.run_ids()) - known).pop()
-
     def test_the_log_holds_every_change_the_server_saw(self):
         chance, stages = random.Random(SEED), {}
         for number in range(MOMENTS):
             if number > 0:
                 self.lab.break_it("redis-memory", settle=0)
             before = self.fingerprint()
-            run = self.play_and_kill(chance.randint(1, 56))
+            run, _ = play_and_kill(self, (*PLAY, "--yes"), chance.randint(1, 56))
             now = self.fingerprint()
             differing = {key.decode() for key in before[0] if before[0][key] != now[0].get(key)}
             differing |= {name.decode() for name in before[1] if before[1][name] != now[1][name]}
