@@ -54,7 +54,7 @@ return {
     ["incident/deadlocks"] = { log = "postgres", team = "team", lead = "oncall" },
     ["incident/replication-lag"] = { replica = "replica", team = "team", dba = "oncall" },
     ["incident/high-db-cpu"] = { team = "team", dba = "oncall" },
-    ["incident/high-cpu"] = { docker = true, db = "primary", team = "team", oncall = "oncall" },   -- ./dev lab break high-cpu
+    ["incident/high-cpu"] = { db = "primary", team = "team", oncall = "oncall" },     -- ./dev lab break high-cpu
     ["incident/disk-space"] = {                                                       -- ./dev lab break disk-space
       mount = env "LAB_DISK", logs = env "LAB_DISK_LOGS", tmp = env "LAB_DISK_TMP", backups = env "LAB_DISK_BACKUPS",
       journal = env "LAB_DISK_JOURNAL", live_max = "8mb", api = "api", db = "primary", team = "team", oncall = "oncall",
