@@ -14,38 +14,23 @@ local seconds_of = require "runtime.seconds"
 local settle = require "runtime.sql.settle"
 local texts = require "runtime.sql.texts"
 local transaction = require "runtime.sql.transaction"
+local trees = require "runtime.sql.trees"
 
 --- More rows than this are not kept in the journal.
 local KEPT_ROWS = 10000
 --- Seconds that the transaction of a killed run is waited for.
 local SETTLE = 30
---- Parse trees kept for statements asked again and again by wait_until.
-local KEPT_TREES = 256
 
 ---@param services {host: table, environment: table, run: table, context: fun(): table?}
 return function(services)
   local host = services.host
   local sessions = pool.new(services)
-  local trees, tree_count = {}, 0
+  local parse = trees(host)
   local adapter = {}
   sessions.rehearsal_lost = function(why)
     rehearsal.lost(services.run, services.context and services.context(), why)
   end
   local named = setmetatable({}, { __mode = "k" }) -- tables of variables -> their connection's name
-
-  --- The parse tree of a text, or nil and the parser's error. Pure, so remembered.
-  local function parse(text)
-    local known = trees[text]
-    if not known then
-      local tree, err = host.pgquery.parse(text)
-      known = tree and { tree = assert(host.json.decode(tree)) } or { err = err }
-      if tree_count >= KEPT_TREES then
-        trees, tree_count = {}, 0
-      end
-      trees[text], tree_count = known, tree_count + 1
-    end
-    return known.tree, known.err
-  end
 
   --- A bound value for the digest and the journal: a secret is its name.
   local function plain(value)

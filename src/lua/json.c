@@ -69,7 +69,8 @@ bool json_is_array(lua_State *L, int idx) {
 static unsigned flags_of(lua_State *L, int idx) {
   if (lua_isnoneornil(L, idx)) return JSON_PLAIN;
   luaL_checktype(L, idx, LUA_TTABLE);
-  return util_field_boolean(L, idx, "lossless", false) ? JSON_LOSSLESS : JSON_PLAIN;
+  return (util_field_boolean(L, idx, "lossless", false) ? JSON_LOSSLESS : JSON_PLAIN) |
+         (util_field_boolean(L, idx, "deep", false) ? JSON_DEEP : JSON_PLAIN);
 }
 
 static int l_encode(lua_State *L) {

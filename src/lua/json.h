@@ -13,7 +13,7 @@
  * So the output is always UTF-8. Controls and invisible characters are written as \uXXXX: the text
  * passes the terminal filter unchanged.
  *
- * Both: at most 64 levels. */
+ * Both: at most 64 levels, unless JSON_DEEP is said. */
 #ifndef OPSRUN_LUA_JSON_H
 #define OPSRUN_LUA_JSON_H
 
@@ -21,9 +21,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { JSON_DEPTH = 64 };
+enum { JSON_DEPTH = 64, JSON_DEPTH_DEEP = 4000 };
 
-enum json_flags { JSON_PLAIN = 0, JSON_LOSSLESS = 1 };
+/* JSON_DEEP: decode takes JSON_DEPTH_DEEP levels; for parse trees, of our own making. */
+enum json_flags { JSON_PLAIN = 0, JSON_LOSSLESS = 1, JSON_DEEP = 2 };
 
 /* Pushes the value and returns 1; or pushes nil and "line 3 column 7: …" and returns 2
    [-0, +(1|2), m]. The text need not end in a NUL. */
@@ -43,7 +44,7 @@ void json_mark_array(lua_State *L, int idx);
 bool json_is_array(lua_State *L, int idx);
 
 /* The library `host.json`: encode(value [, {first=, lossless=}]) -> text | nil, err;
-   canonical(value) -> text | nil, err (lossless, for digests); decode(text [, {lossless=}]) ->
+   canonical(value) -> text | nil, err (lossless, for digests); decode(text [, {lossless=, deep=}]) ->
    value | nil, err; null; array(t) -> t; is_array(v) -> boolean [-0, +1, e]. */
 int luaopen_host_json(lua_State *L);
 

@@ -270,8 +270,10 @@ static bool read_object(struct reader *r, int depth) {
 static bool read_value(struct reader *r, int depth) {
   skip_space(r);
   if (r->at >= r->end) return fail(r, "expected a value, the text ends");
-  if (depth > JSON_DEPTH && (*r->at == '{' || *r->at == '['))
-    return fail(r, "nested deeper than 64");
+  if (depth > JSON_DEPTH && (*r->at == '{' || *r->at == '[')) {
+    if ((r->flags & JSON_DEEP) == 0) return fail(r, "nested deeper than 64");
+    if (depth > JSON_DEPTH_DEEP) return fail(r, "nested deeper than 4000");
+  }
   luaL_checkstack(r->L, 6, "json");
   switch (*r->at) {
     case '{': r->at++; return read_object(r, depth);

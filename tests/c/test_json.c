@@ -174,6 +174,13 @@ static void check_errors(void) {
   CHECK(json_encode(L, -1, 0, NULL) == 1 && strcmp(lua_tostring(L, -1), fits) == 0, "and written");
   lua_settop(L, 0);
   CHECK(refuses(deep, "line 1 column 65: nested deeper than 64"), "65 are refused");
+  CHECK(json_decode(L, deep, strlen(deep), JSON_DEEP) == 1, "unless deep trees are asked for");
+  free(fits);
+  free(deep);
+  fits = nested(JSON_DEPTH_DEEP), deep = nested(JSON_DEPTH_DEEP + 1);
+  CHECK(json_decode(L, fits, strlen(fits), JSON_DEEP) == 1, "then 4000 levels are read");
+  CHECK(json_decode(L, deep, strlen(deep), JSON_DEEP) == 2, "and 4001 are refused");
+  lua_settop(L, 0);
   free(fits);
   free(deep);
 }

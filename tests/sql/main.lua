@@ -266,6 +266,8 @@ function tests.bad_input()
   expect("db", "SELECT nosuch FROM\n  pg_class", "(42703, line 1 column 8: SELECT nosuch FROM)", "42703")
   expect("db", "SELECT 1,\n  * FROM nosuch", "(42P01, line 2 column 10: * FROM nosuch)", "42P01")
   expect("db", "SELEC 1", 'syntax error at or near "SELEC" (42601, line 1 column 1: SELEC 1)', "42601")
+  expect("db", "SELECT 1" .. ("+1"):rep(100000), "the statement is nested too deeply to be judged", "54001")
+  expect("db", "SELECT 1" .. (" "):rep(1 << 20), "the statement is longer than 1 MiB", "42601")
   expect("unknown", nil, "unknown sql connection 'unknown'")
   local endless = "SELECT count(*) FROM generate_series(1, 1000000000)"
   local _, err = try(adapter, "query", "db", endless, {}, { timeout = 0.2 })

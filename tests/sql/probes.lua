@@ -140,6 +140,8 @@ probes.statements = {
   "SELECT ROW(nextval('counter'))",
   "SELECT * FROM ROWS FROM (pg_terminate_backend(1)) AS t",
   "SELECT 1 FROM canary TABLESAMPLE system (setseed(1)::text::real)",
+  "SELECT pg_notify('a', 'b')::text" .. ("||'a'"):rep(300),
+  "SELECT 1 IN (1" .. (", 2"):rep(20000) .. ", nextval('counter'))",
   -- other functions
   "SELECT evil(1)",
   "SELECT public.evil(1)",

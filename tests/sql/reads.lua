@@ -106,6 +106,9 @@ reads.statements = {
   "SELECT pg_typeof(1), txid_current_if_assigned(), pg_current_snapshot()",
   "SELECT n.nspname, c.relname, c.reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','p')",
   "SELECT round(random() * 0) AS zero, gen_random_uuid() IS NOT NULL AS ok",
+  "SELECT id || '' FROM shop.users WHERE email = 'a'" .. ("||'a'"):rep(300),      -- a report's long line
+  "SELECT " .. ("CASE WHEN id = 1 THEN 'a' ELSE "):rep(60) .. "'b'" .. (" END"):rep(60) .. " FROM shop.users",
+  "SELECT id FROM shop.users WHERE id IN (1" .. (", 2"):rep(20000) .. ")",
 }
 
 return reads
