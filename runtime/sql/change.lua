@@ -104,7 +104,8 @@ local function settings(request)
   return items
 end
 
---- Opens the transaction and learns its id, which no statement of it has used yet.
+--- Opens the transaction and learns its id, which no statement of it has used yet. A standby gives no ids: what it can
+--- be told (end a session, stop the replay) is done, and can be found out by nobody but the playbook or a person.
 ---@return table? token, table? err
 local function open_transaction(session, request)
   local token, err = settle.identify(session)
@@ -113,13 +114,18 @@ local function open_transaction(session, request)
   end
   local items = { { request.begin or "BEGIN" }, table.unpack(settings(request)) }
   local modern = session.conn:version() >= 130000
-  items[#items + 1] = { ("SELECT pg_catalog.%s() AS xid"):format(modern and "pg_current_xact_id" or "txid_current") }
+  items[#items + 1] = {
+    ("SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.%s() END AS xid"):format(
+      modern and "pg_current_xact_id" or "txid_current"
+    ),
+  }
   local results
   results, err = session.conn:run(items)
   if not results then
     return nil, err
   end
-  token.xid = tostring(results[#items].rows[1].xid)
+  local xid = results[#items].rows[1].xid
+  token.xid = xid and tostring(xid) or nil
   return token
 end
 

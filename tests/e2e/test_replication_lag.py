@@ -1,7 +1,9 @@
 """Playbook replication-lag on a replica that a report holds up: dry, refused, live, gone on with after kill -9."""
 
 import os
+import shutil
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -114,6 +116,32 @@ class Killed(LagTest):
         done = self.opsrun("resume", run, "--yes", "--stale-ok", within=60)
         self.expect(done, code=0, out=[r"OK +replica behind [\d.]+ s"])
         self.assertEqual(self.on_replica(REPORT), [])
+
+
+class OnAStandby(LagTest):
+    """A standby gives no transaction ids; what it can be told is a change all the same."""
+
+    def play(self, statement, *words):
+        room = tempfile.mkdtemp(prefix="opsrun-author-")
+        self.addCleanup(shutil.rmtree, room, ignore_errors=True)
+        path = os.path.join(room, "tell.lua")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write('playbook { title = "Tell it", uses = { sql = { "replica" } } }\n'
+                       f'step("Tell", function() sql "replica":exec("{statement}") end)\n')
+        return self.opsrun("play", path, "-e", "lab", *words)
+
+    def test_what_a_standby_can_be_told_is_done_and_journaled_without_a_transaction_id(self):
+        self.expect(self.play("SELECT pg_wal_replay_pause()", "-n"), code=0, out=["WOULD .*pg_wal_replay_pause"])
+        self.assertEqual(self.on_replica("SELECT pg_is_wal_replay_paused()"), [["f"]])
+        self.expect(self.play("SELECT pg_wal_replay_pause()"), code=0, out=["changed .*pg_wal_replay_pause"])
+        self.assertEqual(self.on_replica("SELECT pg_is_wal_replay_paused()"), [["t"]])
+        begin = next(r for r in self.journal(self.run_ids()[-1]) if r["type"] == "effect.begin")
+        self.assertNotIn("xid", begin["token"])
+        self.assertIn("backend_pid", begin["token"])
+
+    def test_what_it_cannot_do_is_said_by_the_server(self):
+        self.expect(self.play("INSERT INTO feature_flags (name) VALUES ('no')"), code=1,
+                    err=["cannot execute INSERT in a read-only transaction"])
 
 
 if __name__ == "__main__":
