@@ -51,7 +51,12 @@ return {
       services = { "app" }, cache = "cache", db = "primary", jobs = "media_items", job_state = "status", searches = "events",
       logs = "app", queues = "/api/admin/queues/stats", providers = { "api" }, team = "team",
     },
+    ["incident/cache-degraded"] = {                                                   -- ./dev lab break cache-degraded
+      cache = "cache", db = "primary", detail = "/api/health", performance = "/api/admin/database/performance",
+      recent = "2s", poll = "1s", sample = "1s", pace = "200ms", team = "team", mail = "report",
+    },
     ["incident/deadlocks"] = { log = "postgres", team = "team", lead = "oncall" },
+    ["incident/redis-memory"] = { calm = "1s", poll = "100ms" },                      -- ./dev lab break redis-memory
     ["incident/replication-lag"] = { replica = "replica", team = "team", dba = "oncall" },
     ["incident/high-db-cpu"] = { team = "team", dba = "oncall" },
     ["incident/high-cpu"] = { db = "primary", team = "team", oncall = "oncall" },     -- ./dev lab break high-cpu

@@ -5,6 +5,7 @@
   /api/admin/health /api/admin/pool /api/admin/feature-flags     bearer token
   /api/admin/monitoring/analytics /api/admin/database/performance /api/admin/queues/stats   bearer token
   /api/cache/analytics           open; these four tell the numbers the lab was told to tell
+  /api/exam-info … /api/cache/warm …      a cache and what is kept in it, while a scenario gives it one: app_cache.py
   /v6/deployments /api/v2/status.json     stand in for Vercel's API and a provider's status page
   /hooks/team                    a webhook for messages to people
   /pagerduty/v2/enqueue          stands in for PagerDuty's Events API v2, which checks what it gets
@@ -25,6 +26,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import app_cache
 import pq
 from processes import write_private
 
@@ -85,13 +87,15 @@ class State:
     def reset(self):
         with self.lock:
             self.delay, self.status, self.paths, self.requests = 0.0, None, None, []
-            self.numbers = NUMBERS
+            self.numbers, self.cache = NUMBERS, None
 
     def change(self, wish):
         self.broken = None      # the flag whose feature fails
         """{"delay": seconds, "status": 503 or null, "paths": ["/health", …] or null for all,
-        "numbers": {"queues": {"depth": 2000}}}"""
+        "numbers": {"queues": {"depth": 2000}}, "cache": the URL of a redis or null}"""
         with self.lock:
+            if "cache" in wish:
+                self.cache = app_cache.Cache(wish["cache"], self.database) if wish["cache"] else None
             self.delay = float(wish.get("delay", self.delay))
             self.status = wish.get("status", self.status)
             self.paths = wish.get("paths", self.paths)
@@ -138,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(delay)
         if status:
             return self.answer(status, {"status": "error", "error": "the lab says so"})
-        if path.startswith("/api/admin/"):
+        if path.startswith("/api/admin/") or (path.startswith("/api/cache/") and self.command == "POST"):
             if self.headers.get("Authorization") != f"Bearer {self.state.token}":
         path = re.sub(r"/[0-9]+", "/N", path)
                 return self.answer(401, {"error": "a bearer token is needed"})
@@ -297,6 +301,7 @@ NUMBERS_AT = {
 }
 ROUTES = {
     **{("GET", path): Handler.numbers for path in NUMBERS_AT},
+    **app_cache.ROUTES,
     ("GET", "/"): Handler.index,
     ("GET", "/health"): Handler.health,
     ("GET", "/api/health"): Handler.api_health,

@@ -11,11 +11,14 @@ TEXT = "x" * 2000
 STEP = 100      # keys in one write
 
 
-def connect(lab):
-    facts = lab.facts
-    if not facts.get("redis"):
+def url(lab):
+    if not lab.facts.get("redis"):
         raise RuntimeError("the lab has no redis: './dev setup --test' installs it")
-    return resp.Redis(f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0")
+    return f"redis://:{lab.facts['password']}@127.0.0.1:{lab.facts['redis']}/0"
+
+
+def connect(lab):
+    return resp.Redis(url(lab))
 
 
 def commands():

@@ -7,6 +7,7 @@ import time
 import app_scenarios
 import backups
 import busy_job
+import cache_scenarios
 import database
 import disk_space
 import lock_queue
@@ -120,6 +121,7 @@ SCENARIOS = {
     "redis-memory": (redis_memory.break_it, redis_memory.mend),
     **app_scenarios.SCENARIOS,
     **backups.SCENARIOS,
+    **cache_scenarios.SCENARIOS,
     **busy_job.SCENARIOS,
     **disk_space.SCENARIOS,
     **lock_queue.SCENARIOS,
