@@ -1,0 +1,55 @@
+--- Which steps of a playbook do what its procedure's numbered steps ask for: for each number the ids of steps, with
+--- spaces. `tell` is the header's. A playbook that is written has its numbers here; tests/meta/coverage.lua sees to it
+--- that each id is a step of it.
+return {
+  ["daily/health-check"] = {
+    "application-health", "detailed-health", "figures-of-the-application", "database-performance", "database-connections", "cache-figures",
+    "redis", "disks", "units containers", "queues", "errors-in-the-journal errors-in-the-logs", "certificate", "newest-backup", "tell",
+  },
+  ["weekly/backup-verification"] = {
+    "list-the-backups", "fetch-the-newest look-into-it", "create-the-scratch-database", "agree restore-into-it", "compare-with-production",
+    "media-files", "drop-the-scratch-database", "note-that-it-is-proved tell",
+  },
+  ["incident/assess"] = {
+    "application detailed-health front-end", "deployments changes-of-configuration-and-dependencies", "figures-of-the-application",
+    "this-machine", "services units containers redis database", "errors-in-the-logs errors-at-vercel", "queues", "database", "database",
+    "providers", "sum-it-up",
+  },
+  ["incident/cache-degraded"] = {
+    "look-at-the-hit-rate", "look-at-redis make-room-in-redis", "look-for-what-changed", "remove-what-expired warm-what-misses",
+    "rebuild-it", "clear-it see-that-the-data-is-right", "watch-the-hit-rate", "tell",
+  },
+  ["incident/db-exhaustion"] = {
+    "count-connections", "ask-the-application-for-its-pool", "save-the-evidence", "find-idle-sessions", "terminate-idle-sessions",
+    "recount-and-repeat", "restart-the-leaking-container", "fit-the-pool", "watch-the-pool-recover", "note-the-leak tell-the-team",
+  },
+  ["incident/deadlocks"] = {
+    "count-deadlocks", "read-the-server-s-log", "save-who-waits-for-whom", "find-the-roots release-the-queues ask-for-the-others",
+    "mend-the-order-of-transactions", "watch-the-queues-go count-the-next-hour", "tell",
+  },
+  ["incident/disk-space"] = {
+    "look-at-the-file-systems", "find-the-largest-files", "find-what-others-hold", "plan agree-on-the-plan",
+    "remove-old-compressed-logs compress-old-logs", "vacuum-the-journal", "remove-leftovers-of-docker remove-volumes",
+    "remove-old-backups", "remove-old-temporary-files", "cut-oversized-live-logs",
+    "look-again see-that-the-database-writes see-that-the-application-is-well", "keep-it-from-coming-back", "tell",
+  },
+  ["incident/high-db-cpu"] = {
+    "measure-the-processors save-what-runs", "save-what-runs", "find-slow-statements", "look-at-the-server-s-own-work",
+    "find-runaway-statements end-runaway-statements", "find-tables-without-a-fitting-index", "note-what-is-left",
+    "watch-it-calm-down watch-that-none-comes-back", "tell",
+  },
+  ["incident/redis-memory"] = {
+    "look-at-the-memory", "look-at-the-host", "survey-the-keys", "find-keys-that-never-expire", "agree-on-the-remedy", "raise-maxmemory",
+    "let-keys-expire drop-keys", "change-the-eviction-policy", "make-the-settings-last", "watch-it-recover",
+    "note-what-is-left tell-the-team",
+  },
+  ["incident/replication-lag"] = {
+    "look-at-the-primary", "look-at-the-replica", "look-at-its-machine", "save-what-runs",
+    "find-what-holds-replay-up cancel-what-holds-replay-up", "route-reads-to-the-primary", "watch-it-catch-up", "tell",
+  },
+  ["incident/service-outage"] = {
+    "see-how-far-it-reaches", "look-at-services-and-host", "save-the-logs", "see-who-is-connected", "ask-database-and-redis",
+    "cause make-room-on-the-disk restart-redis leave-it-to-its-own-playbook", "restart-what-failed", "restart-the-whole-stack",
+    "watch-it-hold", "tell-while-it-lasts",
+  },
+}
