@@ -253,8 +253,8 @@ def environment(lab):
         "POSTGRES_LOG": lab.path("postgres.log"),
         "APP_LOG": lab.path("app.log"),
         **{f"LAB_APP_{verb.upper()}": f"{lab.path('bin', 'app-service')} {verb}" for verb in ("start", "status", "stop")},
-    }
         **front.environment(lab),
+    }
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
         pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"
