@@ -58,38 +58,21 @@ static char *make_title(const struct files_request *request) {
   return made < 0 ? NULL : title;
 }
 
-/* One block for all that the request points to: a cursor that copies, or only counts (NULL). */
-struct cursor {
-  char *base;
-  size_t used;
-};
-
-static void *take(struct cursor *cursor, const void *bytes, size_t len) {
-  char *place = cursor->base != NULL ? cursor->base + cursor->used : NULL;
-  if (place != NULL && bytes != NULL && len > 0) memcpy(place, bytes, len);
-  cursor->used += (len + 15) & ~(size_t)15;
-  return place;
-}
-
-static const char *take_text(struct cursor *cursor, const char *text) {
-  return text != NULL ? take(cursor, text, strlen(text) + 1) : NULL;
-}
-
-static void copy_request(struct cursor *cursor, const struct files_request *from,
+static void copy_request(struct work_copy *copy, const struct files_request *from,
                          struct files_request *to) {
   *to = *from;
-  struct files_item *items = take(cursor, from->items, from->item_count * sizeof *items);
-  const char **allowed = take(cursor, from->allowed, from->allowed_count * sizeof *allowed);
-  to->path = take_text(cursor, from->path);
-  to->filter.pattern = take_text(cursor, from->filter.pattern);
-  to->text = from->text != NULL ? take(cursor, from->text, from->text_len) : NULL;
+  struct files_item *items = work_take(copy, from->items, from->item_count * sizeof *items);
+  const char **allowed = work_take(copy, from->allowed, from->allowed_count * sizeof *allowed);
+  to->path = work_take_text(copy, from->path);
+  to->filter.pattern = work_take_text(copy, from->filter.pattern);
+  to->text = from->text != NULL ? work_take(copy, from->text, from->text_len) : NULL;
   for (size_t i = 0; i < from->item_count; i++) {
-    struct files_item item = {take_text(cursor, from->items[i].path),
-                              take_text(cursor, from->items[i].id)};
+    struct files_item item = {work_take_text(copy, from->items[i].path),
+                              work_take_text(copy, from->items[i].id)};
     if (items != NULL) items[i] = item;
   }
   for (size_t i = 0; i < from->allowed_count; i++) {
-    const char *prefix = take_text(cursor, from->allowed[i]);
+    const char *prefix = work_take_text(copy, from->allowed[i]);
     if (allowed != NULL) allowed[i] = prefix;
   }
   to->items = items;
@@ -99,9 +82,9 @@ static void copy_request(struct cursor *cursor, const struct files_request *from
 static struct op *start(const struct files_request *request) {
   struct files_job *job = calloc(1, sizeof *job);
   struct files_request scratch;
-  struct cursor cursor = {NULL, 0};
-  copy_request(&cursor, request, &scratch);
-  char *memory = malloc(cursor.used + 1);
+  struct work_copy copy = {NULL, 0};
+  copy_request(&copy, request, &scratch);
+  char *memory = malloc(copy.used + 1);
   if (job == NULL || memory == NULL) {
     free(job);
     free(memory);
@@ -109,8 +92,8 @@ static struct op *start(const struct files_request *request) {
   }
   work_open(&job->work, &files_class, run_job, make_title(request));
   job->memory = memory;
-  cursor = (struct cursor){memory, 0};
-  copy_request(&cursor, request, &job->request);
+  copy = (struct work_copy){memory, 0};
+  copy_request(&copy, request, &job->request);
   op_set_timeout(&job->work.op, request->timeout_ms);
   return work_start(&job->work);
 }

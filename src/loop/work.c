@@ -73,6 +73,17 @@ void work_fail(struct work *work, enum op_outcome outcome, const char *code, con
   va_end(args);
 }
 
+void *work_take(struct work_copy *copy, const void *bytes, size_t len) {
+  char *place = copy->base != NULL ? copy->base + copy->used : NULL;
+  if (place != NULL && bytes != NULL && len > 0) memcpy(place, bytes, len);
+  copy->used += (len + 15) & ~(size_t)15;
+  return place;
+}
+
+const char *work_take_text(struct work_copy *copy, const char *text) {
+  return text != NULL ? work_take(copy, text, strlen(text) + 1) : NULL;
+}
+
 void work_stop(struct op *op, enum op_stop why) {
   (void)why; /* op->stopped says it */
   struct work *work = (struct work *)op;

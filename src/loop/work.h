@@ -42,6 +42,16 @@ void work_fail_stopped(struct work *work, enum op_outcome outcome);
 void work_fail(struct work *work, enum op_outcome outcome, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* A request is copied into one block, since the thread outlives the call: once with a `base` of NULL,
+   which only counts, then for real. What is taken lies in `base`, 16-byte aligned; NULL while only
+   counting. A text that is NULL stays NULL. */
+struct work_copy {
+  char *base;
+  size_t used;
+};
+void *work_take(struct work_copy *copy, const void *bytes, size_t len);
+const char *work_take_text(struct work_copy *copy, const char *text);
+
 /* For the class: .stop, and the first half of .destroy. */
 void work_stop(struct op *op, enum op_stop why);
 void work_close(struct work *work);

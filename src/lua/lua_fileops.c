@@ -11,28 +11,23 @@
  * timeout (seconds). */
 #include <lauxlib.h>
 #include <lua.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../clients/files.h"
-#include "../clients/module.h"
+#include "client.h"
 #include "json.h"
 #include "state.h"
 #include "task.h"
 #include "util.h"
 
-#define LONGEST_WAIT 86400.0 /* seconds */
-
 enum { CAP_DEFAULT = 16 * 1024 * 1024 };
 
 static const struct files_api *client;
 
+/* Loads the client when first needed. False: nil and an error table are pushed. */
 static bool need_client(lua_State *L) {
-  if (client != NULL) return true;
-  const char *error = NULL;
-  client = module_load("files", "opsrun_files_api", &error);
-  if (client == NULL) util_push_error(L, OP_NOT_SENT, "module", error);
+  client = client_need(L, client, "files", "opsrun_files_api");
   return client != NULL;
 }
 
@@ -145,9 +140,7 @@ static void read_request(lua_State *L, struct files_request *request) {
   request->create = util_field_boolean(L, 1, "create", false);
   request->recursive = request->filter.recursive;
   request->dry = util_field_boolean(L, 1, "dry", false);
-  double timeout = util_field_number(L, 1, "timeout", 0);
-  if (!(timeout >= 0)) luaL_error(L, "field 'timeout': expected seconds");
-  request->timeout_ms = (uint64_t)ceil(fmin(timeout, LONGEST_WAIT) * 1000);
+  request->timeout_ms = util_field_milliseconds(L, 1, "timeout");
 }
 
 static int push_answer(lua_State *L, struct op *op) {

@@ -16,27 +16,23 @@
  * first_byte, total}, redirects, tls = {subject, issuer, starts, expires, names} or nil}. */
 #include <lauxlib.h>
 #include <lua.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../clients/http.h"
-#include "../clients/module.h"
+#include "client.h"
 #include "state.h"
 #include "task.h"
 #include "util.h"
 
 #define HEADERS_MAX 100
-#define LONGEST_WAIT 86400.0 /* seconds */
 
 static const struct http_api *client;
 
 /* Loads the client on first use. False: an error's two values were pushed [-0, +0|2, m]. */
+/* Loads the client when first needed. False: nil and an error table are pushed. */
 static bool need_client(lua_State *L) {
-  if (client != NULL) return true;
-  const char *error = NULL;
-  client = module_load("http", "opsrun_http_api", &error);
-  if (client == NULL) util_push_error(L, OP_NOT_SENT, "module", error);
+  client = client_need(L, client, "http", "opsrun_http_api");
   return client != NULL;
 }
 
@@ -91,13 +87,6 @@ static void wipe_body(lua_State *L, const struct http_request *request) {
       explicit_bzero(lua_touserdata(L, i), request->body.len);
 }
 
-static uint64_t milliseconds_field(lua_State *L, int idx, const char *name) {
-  double seconds = util_field_number(L, idx, name, 0);
-  if (!(seconds >= 0)) luaL_error(L, "field '%s': expected seconds", name);
-  if (seconds > LONGEST_WAIT) seconds = LONGEST_WAIT;
-  return (uint64_t)ceil(seconds * 1000);
-}
-
 /* Fills `headers` from {{name, value}, …} and returns how many. Leaves two values a header on the
    stack, so that the bytes live [-0, +n, v]. */
 static size_t read_headers(lua_State *L, int idx, struct http_header *headers) {
@@ -140,8 +129,8 @@ static void read_request(lua_State *L, struct http_request *request, struct http
   request->body = body_field(L, 1);
   request->file = text_field(L, 1, "file");
   request->ca = text_field(L, 1, "ca");
-  request->timeout_ms = milliseconds_field(L, 1, "timeout");
-  request->connect_timeout_ms = milliseconds_field(L, 1, "connect_timeout");
+  request->timeout_ms = util_field_milliseconds(L, 1, "timeout");
+  request->connect_timeout_ms = util_field_milliseconds(L, 1, "connect_timeout");
   int64_t cap = util_field_integer(L, 1, "cap", 0);
   int64_t follow = util_field_integer(L, 1, "follow", 0);
   if (cap < 0) luaL_error(L, "field 'cap': expected bytes");

@@ -13,21 +13,17 @@
 #include <string.h>
 
 #include "../clients/logs.h"
-#include "../clients/module.h"
+#include "client.h"
 #include "json.h"
 #include "state.h"
 #include "task.h"
 #include "util.h"
 
-#define LONGEST_WAIT 86400.0 /* seconds */
-
 static const struct logs_api *client;
 
+/* Loads the client when first needed. False: nil and an error table are pushed. */
 static bool need_client(lua_State *L) {
-  if (client != NULL) return true;
-  const char *error = NULL;
-  client = module_load("logs", "opsrun_logs_api", &error);
-  if (client == NULL) util_push_error(L, OP_NOT_SENT, "module", error);
+  client = client_need(L, client, "logs", "opsrun_logs_api");
   return client != NULL;
 }
 
@@ -132,9 +128,7 @@ static void read_request(lua_State *L, struct logs_request *request) {
   request->to = util_field_number(L, 1, "to", none);
   request->has_window = !isnan(from) && !isnan(request->to);
   request->from = from;
-  double timeout = util_field_number(L, 1, "timeout", 0);
-  if (!(timeout >= 0)) luaL_error(L, "field 'timeout': expected seconds");
-  request->timeout_ms = (uint64_t)ceil(fmin(timeout, LONGEST_WAIT) * 1000);
+  request->timeout_ms = util_field_milliseconds(L, 1, "timeout");
   request->path_count = list_field(L, 1, "paths", logs_most_paths);
   for (size_t i = 0; i < request->path_count; i++) {
     size_t len = 0;

@@ -4,8 +4,8 @@
 #include <lua.h>
 #include <string.h>
 
-#include "../clients/module.h"
 #include "../clients/pgquery.h"
+#include "client.h"
 #include "state.h"
 #include "util.h"
 
@@ -16,11 +16,8 @@ static int l_parse(lua_State *L) {
   const char *text = luaL_checklstring(L, 1, &len);
   if (strlen(text) != len)
     return util_push_error(L, OP_NOT_SENT, "42601", "the statement holds a NUL byte");
-  if (api == NULL) {
-    const char *why = NULL;
-    api = module_load("pgquery", "opsrun_pgquery_api", &why);
-    if (api == NULL) return util_push_error(L, OP_NOT_SENT, "module", why);
-  }
+  api = client_need(L, api, "pgquery", "opsrun_pgquery_api");
+  if (api == NULL) return 2;
   char *error = NULL;
   int position = 0;
   char *tree = api->parse(text, &error, &position);

@@ -13,13 +13,12 @@
  * conn:usable() -> boolean   conn:close() */
 #include <lauxlib.h>
 #include <lua.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../clients/module.h"
 #include "../clients/redis.h"
+#include "client.h"
 #include "json.h"
 #include "state.h"
 #include "task.h"
@@ -30,19 +29,10 @@
 
 static const struct redis_api *api;
 
-/* Loads the client. False: nil and an error table are pushed. */
+/* Loads the client when first needed. False: nil and an error table are pushed. */
 static bool need_api(lua_State *L) {
-  if (api != NULL) return true;
-  const char *error = NULL;
-  api = module_load("redis", "opsrun_redis_api", &error);
-  if (api == NULL) util_push_error(L, OP_NOT_SENT, "module", error);
+  api = client_need(L, api, "redis", "opsrun_redis_api");
   return api != NULL;
-}
-
-static uint64_t to_ms(double seconds) {
-  if (!(seconds > 0)) return 0;
-  double ms = ceil(seconds * 1000);
-  return ms > 1e12 ? (uint64_t)1e12 : (uint64_t)ms;
 }
 
 /* -- connecting --------------------------------------------------------------------------------- */
@@ -107,7 +97,7 @@ static int l_connect(lua_State *L) {
                                 .ca = util_field_string(L, 1, "ca", NULL),
                                 .name = util_field_string(L, 1, "name", NULL)};
   if (target.url == NULL) return luaL_error(L, "field 'url': expected a string or a secret");
-  struct op *op = api->connect(&target, to_ms(util_field_number(L, 1, "timeout", 10)));
+  struct op *op = api->connect(&target, util_milliseconds(util_field_number(L, 1, "timeout", 10)));
   if (op == NULL) return util_push_error(L, OP_NOT_SENT, "memory", NULL);
   return task_await(L, op, push_connected);
 }
@@ -300,7 +290,7 @@ static int l_run(lua_State *L) {
   const char *why = NULL;
   struct redis_batch *batch = read_batch(L, &why);
   if (batch == NULL) return util_push_error(L, OP_NOT_SENT, "value", why);
-  struct op *op = api->run(*box, batch, to_ms(timeout));
+  struct op *op = api->run(*box, batch, util_milliseconds(timeout));
   if (op == NULL) return util_push_error(L, OP_NOT_SENT, "memory", NULL);
   return task_await(L, op, push_replies);
 }

@@ -6,24 +6,19 @@
  * user, password, ca and timeout (seconds) are optional; password may be a secret. */
 #include <lauxlib.h>
 #include <lua.h>
-#include <math.h>
 #include <string.h>
 
-#include "../clients/module.h"
 #include "../clients/smtp.h"
+#include "client.h"
 #include "state.h"
 #include "task.h"
 #include "util.h"
 
-#define LONGEST_WAIT 86400.0 /* seconds */
-
 static const struct smtp_api *client;
 
+/* Loads the client when first needed. False: nil and an error table are pushed. */
 static bool need_client(lua_State *L) {
-  if (client != NULL) return true;
-  const char *error = NULL;
-  client = module_load("smtp", "opsrun_smtp_api", &error);
-  if (client == NULL) util_push_error(L, OP_NOT_SENT, "module", error);
+  client = client_need(L, client, "smtp", "opsrun_smtp_api");
   return client != NULL;
 }
 
@@ -78,10 +73,9 @@ static int l_send(lua_State *L) {
   task_check_can_wait(L);
   luaL_checkstack(L, 20, "no room for a mail");
   int64_t port = util_field_integer(L, 1, "port", 0);
-  double seconds = util_field_number(L, 1, "timeout", 0);
   if (port < 1 || port > 65535) return luaL_error(L, "field 'port': expected 1 to 65535");
   mail.port = (uint16_t)port;
-  if (seconds > 0) mail.timeout_ms = (uint64_t)ceil(fmin(seconds, LONGEST_WAIT) * 1000);
+  mail.timeout_ms = util_field_milliseconds(L, 1, "timeout");
   lua_getfield(L, 1, "protection");
   mail.protection = (enum smtp_protection)luaL_checkoption(L, -1, "starttls", protections);
   mail.host = text_field(L, "host");

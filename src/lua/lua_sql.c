@@ -26,8 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../clients/module.h"
 #include "../clients/sql.h"
+#include "client.h"
 #include "json.h"
 #include "secret.h"
 #include "sql_values.h"
@@ -41,12 +41,9 @@
 
 static const struct sql_api *api;
 
-/* Loads the client. False: nil and an error table are pushed. */
+/* Loads the client when first needed. False: nil and an error table are pushed. */
 static bool need_api(lua_State *L) {
-  if (api != NULL) return true;
-  const char *error = NULL;
-  api = module_load("sql", "opsrun_sql_api", &error);
-  if (api == NULL) util_push_error(L, OP_NOT_SENT, "module", error);
+  api = client_need(L, api, "sql", "opsrun_sql_api");
   return api != NULL;
 }
 
@@ -54,12 +51,6 @@ static struct sql_conn *check_conn(lua_State *L) {
   struct sql_conn **box = luaL_checkudata(L, 1, CONN_TYPE);
   if (*box == NULL) luaL_error(L, "the connection is closed");
   return *box;
-}
-
-static uint64_t to_ms(double seconds) {
-  if (!(seconds > 0)) return 0;
-  double ms = ceil(seconds * 1000);
-  return ms > 1e15 ? (uint64_t)1e15 : (uint64_t)ms;
 }
 
 /* -- connecting --------------------------------------------------------------------------------- */
@@ -157,8 +148,8 @@ static int l_connect(lua_State *L) {
       .url = url,
       .application_name = name,
       .database = database,
-      .statement_timeout_ms = to_ms(util_field_number(L, 1, "statement_timeout", 0))};
-  struct op *op = api->connect(&target, to_ms(util_field_number(L, 1, "timeout", 10)));
+      .statement_timeout_ms = util_milliseconds(util_field_number(L, 1, "statement_timeout", 0))};
+  struct op *op = api->connect(&target, util_milliseconds(util_field_number(L, 1, "timeout", 10)));
   if (op == NULL) return util_push_error(L, OP_NOT_SENT, "memory", NULL);
   return task_await(L, op, push_connected);
 }
@@ -398,7 +389,7 @@ static int l_run(lua_State *L) {
       .max_rows = field_size(L, 3, "max_rows"),
       .max_bytes = field_size(L, 3, "max_bytes"),
       .batch_rows = field_size(L, 3, "batch"),
-      .timeout_ms = to_ms(util_field_number(L, 3, "timeout", 0))};
+      .timeout_ms = util_milliseconds(util_field_number(L, 3, "timeout", 0))};
   bool exact = util_field_boolean(L, 3, "exact", false);
   lua_pushvalue(L, 2); /* read_items clears above its list */
   size_t count = 0;
@@ -419,7 +410,7 @@ static int l_next(lua_State *L) {
   double timeout = luaL_optnumber(L, 2, 0);
   bool exact = lua_istable(L, 3) && util_field_boolean(L, 3, "exact", false);
   task_check_can_wait(L);
-  struct op *op = api->next(conn, to_ms(timeout));
+  struct op *op = api->next(conn, util_milliseconds(timeout));
   if (op == NULL) return util_push_error(L, OP_NOT_SENT, "busy", "no stream to read from");
   return task_await(L, op, exact ? push_run_exact : push_run_numbers);
 }
@@ -436,7 +427,7 @@ static int l_copy(lua_State *L) {
   const char *data = luaL_checklstring(L, 2, &len);
   double timeout = luaL_optnumber(L, 3, 0);
   task_check_can_wait(L);
-  struct op *op = api->copy(conn, data, len, to_ms(timeout));
+  struct op *op = api->copy(conn, data, len, util_milliseconds(timeout));
   if (op == NULL) return util_push_error(L, OP_FAILED, "busy", "no COPY waits for data");
   return task_await(L, op, push_true);
 }
@@ -446,7 +437,7 @@ static int l_copy_end(lua_State *L) {
   const char *reason = luaL_optstring(L, 2, NULL);
   double timeout = luaL_optnumber(L, 3, 0);
   task_check_can_wait(L);
-  struct op *op = api->copy_end(conn, reason, to_ms(timeout));
+  struct op *op = api->copy_end(conn, reason, util_milliseconds(timeout));
   if (op == NULL) return util_push_error(L, OP_FAILED, "busy", "no COPY waits for its end");
   return task_await(L, op, push_run_numbers);
 }

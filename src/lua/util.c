@@ -1,6 +1,7 @@
 /* Stack helpers of the bindings. */
 #include "util.h"
 
+#include <math.h>
 #include <stdarg.h>
 
 #include "secret.h"
@@ -67,6 +68,17 @@ bool util_field_boolean(lua_State *L, int idx, const char *name, bool otherwise)
   }
   lua_pop(L, 1);
   return otherwise;
+}
+
+uint64_t util_milliseconds(double seconds) {
+  if (!(seconds > 0)) return 0;
+  return (uint64_t)fmin(ceil(seconds * 1000), INT32_MAX);
+}
+
+uint64_t util_field_milliseconds(lua_State *L, int idx, const char *name) {
+  double seconds = util_field_number(L, idx, name, 0);
+  if (!(seconds >= 0)) bad_field(L, name, "seconds");
+  return util_milliseconds(seconds);
 }
 
 const char *util_to_sink(lua_State *L, int idx, size_t *len) {

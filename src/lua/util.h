@@ -26,6 +26,13 @@ double util_field_number(lua_State *L, int idx, const char *name, double otherwi
 int64_t util_field_integer(lua_State *L, int idx, const char *name, int64_t otherwise);
 bool util_field_boolean(lua_State *L, int idx, const char *name, bool otherwise);
 
+/* Seconds as whole milliseconds, rounded up; 0 for none, below zero or NaN; at most INT32_MAX, 24
+   days, which is the most that libcurl and PostgreSQL's statement_timeout take. */
+uint64_t util_milliseconds(double seconds);
+
+/* Field in seconds as milliseconds, 0 when nil. Raises for what is no number from 0 on [-0, +0, v]. */
+uint64_t util_field_milliseconds(lua_State *L, int idx, const char *name);
+
 /* A string or an opaque secret, for the sinks that may know a secret's value: connection strings,
    headers, process environment, standard input. Never use it for argv, logs or messages. NULL when
    neither. The bytes live while the value stays on the stack [-0, +0, -]. */
