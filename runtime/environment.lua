@@ -100,7 +100,7 @@ local function validate(path, raw)
   for name, config in ordered.pairs(raw.services or {}) do
     local place = ("services.%s"):format(tostring(name))
     expect(path, place, config, "table")
-    service_settings.read(("environment '%s': %s"):format(path, place), config, hosts)
+    service_settings.read(("environment '%s': %s"):format(path, place), config, hosts, raw.http or {})
   end
   refuse_unknown(path, "field of smtp", raw.smtp or {}, smtp_fields)
   for section, known in ordered.pairs(sections) do

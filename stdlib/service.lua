@@ -1,5 +1,5 @@
---- Services with a way back: stopped for a while, started, scaled, and taken back when the run fails or ends.
---- `service "app"` of this module is the primitive: :status() :restart() :stop() :start() :scale(n).
+--- Services with a way back: stopped for a while, started, scaled, released, and taken back when the run fails or ends.
+--- `service "app"` of this module is the primitive: :status() :restart() :stop() :start() :scale(n) :releases() :release(id).
 
 local services = {}
 
@@ -50,6 +50,27 @@ function services.scaled(name, count, opts)
     back = function() service(name):scale(before) end,
     confirm = opts and opts.confirm,
     lasts = opts and opts.lasts,
+  })
+end
+
+--- Sees to it that a release serves. The way back is the release that served before.
+---@param name string
+---@param id string as service(name):releases() lists it
+---@param opts { lasts: string?, confirm: boolean|string?, timeout: any, settle: any }? lasts: "success" unless told otherwise
+---@return table handle of ensure: .ours, .back()
+function services.released(name, id, opts)
+  opts = opts or {}
+  local before = service(name):status().release
+  local how = { timeout = opts.timeout, settle = opts.settle }
+  return ensure(("%s serves %s"):format(name, id), {
+    is = function() return service(name):status().release == id end,
+    make = function() service(name):release(id, how) end,
+    back = function()
+      if not before then fail("nobody knows what %s served before", name) end
+      service(name):release(before, how)
+    end,
+    confirm = opts.confirm,
+    lasts = opts.lasts,
   })
 end
 

@@ -57,6 +57,7 @@ options.by_module = {
   },
   service = {
     host = { "text", "one of its hosts" },
+    limit = { "integer, releases", "so many at most: 20 unless said, at most 1,000" },
     settle = { duration, "it must be so that long after: 1s unless said" },
   },
   files = {

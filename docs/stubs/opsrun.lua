@@ -857,13 +857,32 @@ function secret.new(what) end
 ---@class opsrun.service
 local service_handle = {}
 
+---@class opsrun.options.service_release: opsrun.options
+---@field host string? one of its hosts
+---@field settle opsrun.Duration? it must be so that long after: 1s unless said
+
+--- makes a release it already has the one that serves, and sees it serve (change)
+---@param id string
+---@param opts? opsrun.options.service_release
+---@return any # {state, detail, pid, running, release, hosts}
+function service_handle:release(id, opts) end
+
+---@class opsrun.options.service_releases: opsrun.options
+---@field host string? one of its hosts
+---@field limit integer? so many at most: 20 unless said, at most 1,000
+
+--- what it could serve, newest first: deployments, images, directories (read)
+---@param opts? opsrun.options.service_releases
+---@return any # rows
+function service_handle:releases(opts) end
+
 ---@class opsrun.options.service_restart: opsrun.options
 ---@field host string? one of its hosts
 ---@field settle opsrun.Duration? it must be so that long after: 1s unless said
 
 --- restarts it, one host after another, and sees it come up anew (change)
 ---@param opts? opsrun.options.service_restart
----@return any # {state, detail, pid, running, hosts}
+---@return any # {state, detail, pid, running, release, hosts}
 function service_handle:restart(opts) end
 
 ---@class opsrun.options.service_scale: opsrun.options
@@ -873,7 +892,7 @@ function service_handle:restart(opts) end
 --- so many of it, and sees them run (change)
 ---@param count number
 ---@param opts? opsrun.options.service_scale
----@return any # {state, detail, pid, running, hosts}
+---@return any # {state, detail, pid, running, release, hosts}
 function service_handle:scale(count, opts) end
 
 ---@class opsrun.options.service_start: opsrun.options
@@ -882,7 +901,7 @@ function service_handle:scale(count, opts) end
 
 --- starts it, and sees it come up (change)
 ---@param opts? opsrun.options.service_start
----@return any # {state, detail, pid, running, hosts}
+---@return any # {state, detail, pid, running, release, hosts}
 function service_handle:start(opts) end
 
 ---@class opsrun.options.service_status: opsrun.options
@@ -890,7 +909,7 @@ function service_handle:start(opts) end
 
 --- how it is: active, inactive, failed, changing, missing or unknown; the worst of its hosts (read)
 ---@param opts? opsrun.options.service_status
----@return any # {state, detail, pid, running, hosts}
+---@return any # {state, detail, pid, running, release, hosts}
 function service_handle:status(opts) end
 
 ---@class opsrun.options.service_stop: opsrun.options
@@ -899,7 +918,7 @@ function service_handle:status(opts) end
 
 --- stops it, and sees that it is down (change)
 ---@param opts? opsrun.options.service_stop
----@return any # {state, detail, pid, running, hosts}
+---@return any # {state, detail, pid, running, release, hosts}
 function service_handle:stop(opts) end
 
 --- A connection or name of the environment.

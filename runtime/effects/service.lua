@@ -1,5 +1,8 @@
 --- Services of the environment: looked at, restarted, stopped, started, scaled, whatever runs them.
 local options = { "host", "settle" }
+local returns = "{state, detail, pid, running, release, hosts}"
+
+local takes = { scale = { "count", "number" }, release = { "id", "string" } }
 
 local function row(verb, help)
   return {
@@ -7,9 +10,9 @@ local function row(verb, help)
     module = "service",
     verb = verb,
     face = "handle",
-    params = verb == "scale" and { { "count", "number" }, { "opts", "options?" } } or { { "opts", "options?" } },
+    params = takes[verb] and { takes[verb], { "opts", "options?" } } or { { "opts", "options?" } },
     options = options,
-    returns = "{state, detail, pid, running, hosts}",
+    returns = returns,
     help = help,
   }
 end
@@ -22,10 +25,21 @@ return {
     face = "handle",
     params = { { "opts", "options?" } },
     options = { "host" },
-    returns = "{state, detail, pid, running, hosts}",
+    returns = returns,
     help = "how it is: active, inactive, failed, changing, missing or unknown; the worst of its hosts",
     polled = true,
   },
+  ["service.releases"] = {
+    class = "read",
+    module = "service",
+    verb = "releases",
+    face = "handle",
+    params = { { "opts", "options?" } },
+    options = { "host", "limit" },
+    returns = "rows",
+    help = "what it could serve, newest first: deployments, images, directories",
+  },
+  ["service.release"] = row("release", "makes a release it already has the one that serves, and sees it serve"),
   ["service.restart"] = row("restart", "restarts it, one host after another, and sees it come up anew"),
   ["service.stop"] = row("stop", "stops it, and sees that it is down"),
   ["service.start"] = row("start", "starts it, and sees it come up"),

@@ -1,6 +1,7 @@
 --- A call on a service, as an author writes it, made into what is done on which hosts. Pure.
 local command = require "runtime.shell.command"
 local errors = require "runtime.errors"
+local releases = require "runtime.service.releases"
 local seconds_of = require "runtime.seconds"
 local request = {}
 
@@ -9,12 +10,16 @@ local kinds = {
   docker = require "runtime.service.docker",
   compose = require "runtime.service.compose",
   process = require "runtime.service.process",
+  vercel = require "runtime.service.vercel",
+  netlify = require "runtime.service.netlify",
 }
 
 --- Seconds that a change may take, until the service is as it should be.
 local TIMEOUT = 120
 --- Seconds that it must stay up after it came up.
 local SETTLE = 1
+--- So many releases are listed.
+local LIMIT, MOST = 20, 1000
 
 local function misuse(verb, message)
   error(errors.wrap(("service:%s: %s"):format(verb, message)), 0)
@@ -62,39 +67,69 @@ function request.command(settings, given, host, more)
 end
 
 --- What is done, in words: "restart app (systemd unit app.service) on web1, web2".
-local function summary_of(verb, name, kind, settings, hosts, count)
+local function summary_of(verb, name, kind, settings, hosts, wanted)
   local where = hosts[1] and (" on " .. table.concat(hosts, ", ")) or ""
-  local what = verb == "status" and "status of " .. name or verb == "scale" and ("scale %s to %d"):format(name, count)
+  local what = (verb == "status" or verb == "releases") and ("%s of %s"):format(verb, name)
+    or verb == "scale" and ("scale %s to %d"):format(name, wanted)
+    or verb == "release" and ("release %s of %s"):format(wanted, name)
     or verb .. " " .. name
   return ("%s (%s)%s"):format(what, kind.called(settings), where)
+end
+
+--- What a change is told beside its verb: how many, which release.
+local function wanted_of(verb, given)
+  if verb == "scale" then
+    local count = math.tointeger(given)
+    return count and count >= 0 and count or misuse(verb, ("expected how many, got %s"):format(tostring(given)))
+  elseif verb == "release" then
+    return releases.is_id(given) and given
+      or misuse(verb, ("expected a release, as :releases() lists them, got '%s'"):format(tostring(given)))
+  end
+  return nil
+end
+
+local function limit_of(opts)
+  local limit = opts.limit or LIMIT
+  if math.type(limit) ~= "integer" or limit < 1 or limit > MOST then
+    misuse("releases", ("option 'limit': expected a number from 1 to %d"):format(MOST))
+  end
+  return limit
+end
+
+--- The commands of a change, nil when this kind of service does not have it.
+local function steps_of(kind, settings, verb, wanted)
+  if verb == "release" and settings.releases then
+    local steps, restart = releases.steps(settings, wanted), kind.change(settings, "restart")
+    return restart and table.move(restart, 1, #restart, #steps + 1, steps)
+  end
+  return kind.change(settings, verb, wanted)
 end
 
 ---@class opsrun.ServiceRequest
 ---@field name string
 ---@field verb string
----@field kind opsrun.ServiceKind
+---@field kind opsrun.ServiceKind|opsrun.ServiceProvider
 ---@field settings table
----@field hosts (string|false)[]  false: this machine
----@field steps table[]?          of a change: {argv=, cwd=} each
----@field count integer?          of scale
+---@field hosts (string|false)[]  false: this machine, or a provider
+---@field steps table[]?          of a change by commands: {argv=, cwd=} each
+---@field wanted integer|string|nil  of scale how many, of release which
+---@field limit integer?          of releases
 ---@field timeout number          seconds
 ---@field settle number           seconds
 
 --- Checks a call. An operation that this kind of service does not have skips the step, aloud.
 ---@param verb string
----@param args table {name=, [1]= count of scale, opts = {…}}
+---@param args table {name=, [1]= count of scale or release, opts = {…}}
 ---@param settings table of service_settings.read
 ---@param members fun(name: string): string[] the hosts behind a name
 ---@return opsrun.ServiceRequest, table body
 function request.build(verb, args, settings, members)
   local opts, name, kind = args.opts or {}, args.name, kinds[settings.kind]
-  local count = verb == "scale" and math.tointeger(args[1]) or nil
-  if verb == "scale" and (not count or count < 0) then
-    misuse(verb, ("expected how many, got %s"):format(tostring(args[1])))
-  end
+  local wanted = wanted_of(verb, args[1])
   local hosts = hosts_of(verb, name, settings, opts.host, members)
-  local steps = verb ~= "status" and kind.change(settings, verb, count) or nil
-  if verb ~= "status" and not steps then
+  local reads = verb == "status" or verb == "releases"
+  local steps = not reads and kind.over ~= "http" and steps_of(kind, settings, verb, wanted) or nil
+  if not reads and not steps and not (kind.verbs and kind.verbs[verb]) then
     error(errors.skip { message = ("'%s' is a %s, which has no '%s'"):format(name, kind.called(settings), verb) }, 0)
   end
   local built = {
@@ -104,25 +139,46 @@ function request.build(verb, args, settings, members)
     settings = settings,
     hosts = hosts,
     steps = steps,
-    count = count,
-    timeout = seconds_of(opts.timeout or settings.timeout or TIMEOUT, ("service:%s: timeout"):format(verb)),
+    wanted = wanted,
+    limit = verb == "releases" and limit_of(opts) or nil,
+    timeout = seconds_of(opts.timeout or settings.timeout or kind.timeout or TIMEOUT, ("service:%s: timeout"):format(verb)),
     settle = seconds_of(opts.settle or SETTLE, ("service:%s: settle"):format(verb)),
   }
-  built.summary = summary_of(verb, name, kind, settings, hosts, count)
+  built.summary = summary_of(verb, name, kind, settings, hosts, wanted)
   local named = hosts[1] and table.move(hosts, 1, #hosts, 1, {}) or nil
-  return built, { service = name, verb = verb, count = count, hosts = named, settings = settings }
+  return built, { service = name, verb = verb, wanted = wanted, hosts = named, settings = settings }
 end
 
---- Is it what the change was to make it?
+--- Is it what the change was to make it? A provider's new deployment counts when it is ours.
 function request.is_reached(built, before, now)
+  local anew = now.identity == nil or now.identity ~= before.identity
   if built.verb == "restart" then
-    return now.state == "active" and (now.identity == nil or now.identity ~= before.identity)
+    return now.state == "active" and anew and (built.kind.over ~= "http" or now.begun ~= nil)
   elseif built.verb == "start" then
     return now.state == "active"
   elseif built.verb == "scale" then
-    return now.running == built.count and (built.count == 0 or now.state == "active")
+    return now.running == built.wanted and (built.wanted == 0 or now.state == "active")
+  elseif built.verb == "release" then
+    return now.state == "active" and now.release == built.wanted and (anew or before.release == built.wanted)
   end
   return now.state == "inactive" or now.state == "failed" or now.state == "missing"
+end
+
+--- How far a change is that nobody saw the end of. A release without an identity does not tell whether what runs was
+--- started before or after it was put in place.
+---@return "reached"|"untouched"|"moving"|nil
+function request.seen(built, before, now)
+  if request.is_reached(built, before, now) then
+    local certain = built.verb ~= "release" or now.identity ~= nil
+    return certain and "reached" or nil
+  elseif now.state == "changing" then
+    return "moving"
+  end
+  if built.kind.over == "http" and built.verb == "restart" then
+    return not now.begun and "untouched" or nil -- ours carries a key: whatever else was deployed is not ours
+  end
+  local same = now.state == before.state and now.identity == before.identity and now.release == before.release
+  return same and not now.begun and "untouched" or nil
 end
 
 local rank = { active = 1, inactive = 2, unknown = 3, changing = 4, missing = 5, failed = 6 }
@@ -132,7 +188,7 @@ function request.result(rows)
   local whole = { hosts = rows, running = 0 }
   for _, row in ipairs(rows) do
     if not whole.state or rank[row.state] > rank[whole.state] then
-      whole.state, whole.detail, whole.pid = row.state, row.detail, row.pid
+      whole.state, whole.detail, whole.pid, whole.release = row.state, row.detail, row.pid, row.release
     end
     whole.running = whole.running + (row.running or (row.state == "active" and 1 or 0))
   end

@@ -1,11 +1,13 @@
 --- A service that is a unit of systemd. Pure: which commands, and what their answers mean.
 ---@class opsrun.ServiceKind
 ---@field called fun(settings): string         for people: "systemd unit app.service"
----@field status fun(settings, look): table    look(argv, codes) runs a command that only looks
----@field change fun(settings, verb, count): table[]?  the commands, {argv=, cwd=} each; nil: it cannot
+---@field status fun(settings, look): table    look(argv, codes, cwd) runs a command that only looks
+---@field change fun(settings, verb, wanted): table[]?  the commands, {argv=, cwd=} each; nil: it cannot
+---@field releases? fun(settings, look, limit): table[]?  what it could serve, see runtime/service/releases.lua
 ---@field advice fun(settings): string         what to look at when it does not come up
---- The facts: {state, detail, pid, identity, running}. state: "active", "inactive", "failed", "changing", "missing"
---- or "unknown"; identity: another one after every start.
+--- The facts: {state, detail, pid, identity, running, release}. state: "active", "inactive", "failed", "changing",
+--- "missing" or "unknown"; identity: another one after every start; wanted: a count for scale, a release for release.
+--- A provider that is asked over HTTP has the contract of runtime/service/vercel.lua.
 local systemd = {}
 
 local properties = "LoadState,ActiveState,SubState,Result,MainPID,InvocationID,NRestarts"

@@ -160,6 +160,8 @@ def services():
         for verb in ("restart", "stop", "start"):
             yield Kind(f"service.{verb} {name}", f'service "{name}":{verb}()', "planned")
     yield Kind("service.scale", 'service "box":scale(3)', "planned")
+    yield Kind("service.releases", 'return #service "linked":releases()', "dry")
+    yield Kind("service.release", 'service "linked":release "one"', "planned")
 
 
 def logs():

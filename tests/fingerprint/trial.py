@@ -29,6 +29,7 @@ ENVIRONMENT = """return {
     app = { start = { "true" }, stop = { "kill", PID }, status = { "test", "-e", FILE } },
     unit = { systemd = "no-such-unit.service" },
     box = { compose = "web", dir = DIR },
+    linked = { start = { "true" }, stop = { "true" }, status = { "true" }, releases = DIR, current = FILE },
   },
 }
 """

@@ -10,6 +10,11 @@ local kinds = {
   compose = require "runtime.service.compose",
   process = require "runtime.service.process",
 }
+local images = require "runtime.service.images"
+local netlify = require "runtime.service.netlify"
+local releases = require "runtime.service.releases"
+local requests = require "runtime.service.request"
+local vercel = require "runtime.service.vercel"
 local new_adapter = require "runtime.primitives.service"
 
 context.open { locals = function() return {} end }
@@ -231,4 +236,119 @@ t.test("a dry run shows the exact command", function()
   t.equal(effect.summary, "stop app (systemd unit app)")
   t.equal(service.preview("stop", effect.request).lines, { "systemctl --no-ask-password stop -- app" })
   t.equal(sent, {})
+end)
+
+t.test("releases in directories: the link never names none, what serves is what it names, the newest come first", function()
+  local app = { kind = "systemd", systemd = "app", releases = "/srv/releases", current = "/srv/current" }
+  local built, body = requests.build("release", { name = "app", "v2", opts = {} }, app, function() end)
+  local sent_words = {}
+  for i, step in ipairs(built.steps) do
+    sent_words[i] = words(step)
+  end
+  t.equal(sent_words, {
+    "ln -sfn -- /srv/releases/v2 /srv/current.opsrun", "mv -fT -- /srv/current.opsrun /srv/current",
+    "systemctl --no-ask-password restart -- app",
+  })
+  t.equal({ body.verb, body.wanted, built.summary }, { "release", "v2", "release v2 of app (systemd unit app)" })
+  local look, asked = looker { { stdout = "100.5\tv1\n300.1\tv3\n200.0\t-x\n200.0\tv2\n" }, { stdout = "releases/v2/\n" } }
+  local rows = releases.list(app, look, 2)
+  t.equal({ rows[1].id, rows[2].id, rows[2].serves, rows[1].serves, #rows }, { "v3", "v2", true, false, 2 })
+  t.contains(asked[1], "find /srv/releases -mindepth 1 -maxdepth 1 -type d")
+  look = looker { { code = 1 } }
+  t.equal(releases.current(app, look), nil)
+  look = looker { { code = 1 } }
+  t.contains(t.raises(releases.need, app, look, "v9").message, "there is no release 'v9'")
+  for _, id in ipairs { "../x", "-x", "", "a/b", "a b", ".x" } do
+    t.contains(tostring(t.raises(requests.build, "release", { name = "app", id, opts = {} }, app, function() end)), "expected a release")
+  end
+end)
+
+t.test("releases as images: the tag of the compose file is moved, and containers are made anew from it", function()
+  local app = { kind = "compose", compose = "app", dir = "/srv", image = "shop", tag = "live" }
+  local steps = kinds.compose.change(app, "release", "v1")
+  t.equal(words(steps[1]), "docker tag shop:v1 shop:live")
+  t.equal(words(steps[2]), "docker compose up --detach --no-deps --no-build app")
+  t.equal(words(images.steps(app, "sha256:ab")[1]), "docker tag sha256:ab shop:live")
+  local stored = {
+    { ID = "sha256:11", Tag = "v1", CreatedAt = "2026-11-20 10:00:00 +0100 CET" },
+    { ID = "sha256:22", Tag = "live", CreatedAt = "2026-11-21 10:00:00 +0000 UTC" },
+    { ID = "sha256:22", Tag = "v2", CreatedAt = "2026-11-21 10:00:00 +0000 UTC" },
+  }
+  local look = looker { { stdout = "c1\n" }, { stdout = "sha256:22\n" }, { rows = stored }, { rows = stored } }
+  local rows = kinds.compose.releases(app, look, 20)
+  t.equal({ rows[1].id, rows[1].serves, rows[2].id, rows[2].serves, #rows }, { "v2", true, "v1", false, 2 })
+  t.equal(kinds.compose.change({ compose = "app", dir = "/srv" }, "release", "v1"), nil)
+  t.equal(rows[2].time, releases.time "2026-11-20T09:00:00.5Z")
+  t.equal({ releases.time "1970-01-02T00:00:01Z", releases.time "soon" }, { 86401, 0 })
+end)
+
+t.test("half a release is made again, one whose restart nobody saw too; what is seen whole is done", function()
+  local function seen(before, now, settings)
+    local built = requests.build("release", { name = "app", "v2", opts = {} }, settings
+      or { kind = "systemd", systemd = "app", releases = "/r", current = "/c" }, function() end)
+    return requests.seen(built, before, now)
+  end
+  local before = { state = "active", identity = "one", release = "v1" }
+  t.equal(seen(before, { state = "active", identity = "two", release = "v2" }), "reached")
+  t.equal(seen(before, { state = "active", identity = "one", release = "v2" }), nil)
+  t.equal(seen(before, { state = "active", identity = "one", release = "v1" }), "untouched")
+  t.equal(seen({ state = "active", release = "v1" }, { state = "active", release = "v2" }), nil)
+  t.equal(seen(before, { state = "changing", identity = "two", release = "v2" }), "moving")
+end)
+
+--- An answer of a provider as look gives it.
+local function answer(json)
+  local said = { json = json, headers = {} }
+  function said:at(path)
+    local value = self.json
+    for name in path:gmatch "[^.]+" do
+      value = type(value) == "table" and value[name] or nil
+    end
+    return value
+  end
+  said.need = said.at
+  return said
+end
+
+t.test("a rollback that Vercel is still at, or gave up, is told from an older one", function()
+  local project = { vercel = "prj_1", http = "vercel" }
+  local function status(job, serving)
+    local function look()
+      return answer { name = "shop", lastAliasRequest = job, targets = { production = { id = serving, readyState = "READY" } } }
+    end
+    return vercel.status(project, look, { verb = "release", wanted = "dpl_1", before = { mark = 100, release = "dpl_2" } })
+  end
+  local job = { type = "rollback", toDeploymentId = "dpl_1", requestedAt = 200, jobStatus = "in-progress" }
+  t.equal({ status(job, "dpl_2").state, status(job, "dpl_2").begun }, { "changing", "dpl_1" })
+  job.jobStatus = "failed"
+  t.equal({ status(job, "dpl_2").state, status(job, "dpl_2").detail }, { "failed", "rollback to dpl_1: failed" })
+  job.requestedAt = 100
+  t.equal({ status(job, "dpl_2").state, status(job, "dpl_2").begun }, { "active", nil })
+  job.jobStatus = "succeeded"
+  t.contains(status(job, "dpl_1").held, "no new deployment goes live")
+  t.equal(status(nil, "dpl_1").held, nil)
+end)
+
+t.test("a release older than what serves is a rollback, a newer one a promotion; nothing is pasted into a path", function()
+  local function path(created)
+    return vercel.request({ vercel = "a/b", http = "v" }, { verb = "release", wanted = "dpl_1" },
+      { created = 10, target = { created = created } }).path
+  end
+  t.equal({ path(9), path(11) }, { "/v1/projects/a%2Fb/rollback/dpl_1", "/v10/projects/a%2Fb/promote/dpl_1" })
+  t.equal(netlify.request({ netlify = "a/b" }, { verb = "restart", key = "k" }),
+    { method = "POST", path = "/sites/a%2Fb/builds", query = { title = "opsrun k" } })
+end)
+
+t.test("an environment says which connection leads to a platform, and which directories hold releases", function()
+  local function refusal(config)
+    local err = t.raises(service_settings.read, "services.app", config, nil, { vercel = {} })
+    return err.message .. " " .. tostring(err.hint)
+  end
+  t.contains(refusal { vercel = "prj_1" }, "no http connection to vercel is named")
+  t.contains(refusal { vercel = "prj_1", http = "vercle" }, "did you mean 'vercel'?")
+  t.contains(refusal { vercel = "prj_1", http = "vercel", host = "web" }, "unknown field 'host'")
+  t.contains(refusal { systemd = "a", releases = "/srv/r" }, "'releases' and 'current' go together")
+  t.contains(refusal { systemd = "a", releases = "srv", current = "/c" }, "releases: expected an absolute path")
+  t.contains(refusal { systemd = "a", netlify = "b" }, "do not go together")
+  t.equal(service_settings.read("x", { netlify = "s", http = "vercel" }, nil, { vercel = {} }).kind, "netlify")
 end)
