@@ -1,16 +1,20 @@
 """Reads change nothing, and neither does a dry run: the fingerprint of all servers, files and listeners of a lab is
 the same before and after every playbook's rehearsal and every kind of effect there is."""
 
+import contextlib
 import glob
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ROOT, LabTest, main  # noqa: E402
+from harness import ROOT, LabTest, main, wait_until  # noqa: E402
 sys.path.insert(0, os.path.join(ROOT, "tests", "fingerprint"))
 import kinds  # noqa: E402
+import processes  # noqa: E402
 import touches  # noqa: E402
 import trial  # noqa: E402
 import world  # noqa: E402
@@ -24,20 +28,42 @@ BROKEN = (       # scenario, playbook, parameters: what there is to be mended ma
     ("db-exhaustion", "incident/db-exhaustion.lua", "-p", "idle=0s"),
     ("redis-memory", "incident/redis-memory.lua", "-p", "calm=200ms", "-p", "poll=50ms", "-p", "watch=5s", "-p", "target=128mb",
      "-p", "prefixes=page:,exercises:", "-p", "drop=tmp:", "-p", "policy=allkeys-lru"),
+    ("disk-space", "incident/disk-space.lua", "-p", "target=10"),
+    ("app-down", "incident/service-outage.lua", "-p", "calm=300ms", "-p", "poll=100ms"),
+    ("deadlocks", "incident/deadlocks.lua", "-p", "wait=300ms", "-p", "grace=1s", "-p", "poll=50ms", "-p", "watch=300ms"),
+    ("high-db-cpu", "incident/high-db-cpu.lua", "-p", "long=300ms", "-p", "cpu=1", "-p", "over=300ms", "-p", "poll=50ms"),
 )
+BEHIND = ("incident/replication-lag.lua", "-p", "warn=1s", "-p", "crit=1m", "-p", "over=200ms", "-p", "poll=50ms")
+AT_WORK = ("disk-writer", "replication")         # processes of scenarios that change the world themselves
+REPLICA = ("SELECT pid, backend_start, query_start, state, pg_conf_load_time(), pg_last_wal_replay_lsn(), pg_is_wal_replay_paused()"
+           " FROM pg_stat_activity WHERE application_name = 'reports'")
+GOES_ON = {"deadlocks": r"WOULD cancel", "high-db-cpu": r"WOULD cancel 3 statements",
+           "disk-space": r"WOULD ASK", "app-down": r"WOULD start app"}      # it went so far that a change was planned
 ORDER = ("read", "answered", "refused", "dry", "planned")           # reads first: they see the world before any planned change
 ENDS = {"read": ("done",), "answered": ("done", "failed", "undetermined"), "refused": ("refused",),
         "dry": ("done", "failed", "undetermined", "planned"), "planned": ("planned", "failed", "undetermined", "refused")}
 
 
-class Fingerprint(LabTest):
-    """One lab for all; the last test, by its name, is the one that harms the victims."""
+class WorldTest(LabTest):
+    """A lab, victims in it, and their fingerprint."""
 
     maxDiff = None
+    scenario = None      # it is there before the victims are
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        if cls.scenario:
+            cls.lab.break_it(cls.scenario, settle=0)
+        else:
+            cls.prepare()
+        cls.world = world.World(cls.lab)
+        cls.addClassCleanup(cls.world.close)
+        cls.rehearsed = 0
+
+    @classmethod
+    def prepare(cls):
+        """Backups, and databases full of what claims to be read."""
         cls.lab.call("backup")
         for database, modules in SETUPS.items():
             cls.lab.ask(f"CREATE DATABASE {database}")
@@ -48,8 +74,44 @@ class Fingerprint(LabTest):
                 for text in kinds.lua_list(f'require("{module}").setup'):
                     session.query(text)
             session.close()
-        cls.world = world.World(cls.lab)
-        cls.addClassCleanup(cls.world.close)
+
+    def expect_same(self, before, after, what):
+        differing = self.world.differences(before, after)
+        if differing:
+            lines = [f"{place}\n  was {was}\n  is  {now}" for place, (was, now) in sorted(differing.items())[:20]]
+            self.fail(f"{len(differing)} differences over {what}\n" + "\n".join(lines))
+
+    @contextlib.contextmanager
+    def held_still(self):
+        """What a scenario keeps at work changes the world: it is held still meanwhile."""
+        at_work = [pid for pid in map(processes.Processes(self.lab.directory).pid, AT_WORK) if pid]
+        try:
+            time.sleep(1)      # long enough for the playbooks' `wait`, `long` and `warn`
+            for pid in at_work:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in at_work:
+                os.kill(pid, signal.SIGCONT)
+
+    def rehearse(self, before, playbook, *words, expected=None):
+        """Plays it dry, with the parameters the lab's environment gives it. The fingerprint after it."""
+        done = self.opsrun("play", playbook, "-e", "lab", "-n", "--no-input", *words)
+        self.expect(done, out=[expected] if expected else [])
+        if done.code not in (0, 1):
+            self.fail(f"the rehearsal did not come to its end: give it its parameters in environments/lab.lua\n{done}")
+        after = self.world.look()
+        self.expect_same(before, after, f"the rehearsal of {playbook}")
+        self.rehearsed += 1
+        return after
+
+
+class Fingerprint(WorldTest):
+    """One lab for all; the last test, by its name, is the one that harms the victims."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
         cls.kinds = kinds.all_kinds(cls.world.playground)
 
     def setUp(self):
@@ -60,12 +122,6 @@ class Fingerprint(LabTest):
     def newest(self):
         runs = os.path.join(self.home, "runs")
         return self.journal(max(self.run_ids(), key=lambda name: os.stat(os.path.join(runs, name)).st_mtime_ns))
-
-    def expect_same(self, before, after, what):
-        differing = self.world.differences(before, after)
-        if differing:
-            lines = [f"{place}\n  was {was}\n  is  {now}" for place, (was, now) in sorted(differing.items())[:20]]
-            self.fail(f"{len(differing)} differences over {what}\n" + "\n".join(lines))
 
     def play_all(self, some, check, *words):
         """Plays them in batches, each between two fingerprints; a batch that differs is played one by one."""
@@ -128,18 +184,7 @@ class Fingerprint(LabTest):
             self.assertEqual(self.answers[script], outside, script)
         print(f"{len(self.answers)} commands of the catalogue answer in the jail as outside")
 
-    def rehearse(self, before, playbook, *words):
-        """Plays it dry, with the parameters the lab's environment gives it. The fingerprint after it."""
-        done = self.opsrun("play", playbook, "-e", "lab", "-n", "--no-input", *words)
-        if done.code not in (0, 1):
-            self.fail(f"the rehearsal did not come to its end: give it its parameters in environments/lab.lua\n{done}")
-        after = self.world.look()
-        self.expect_same(before, after, f"the rehearsal of {playbook}")
-        self.rehearsed += 1
-        return after
-
     def test_rehearsals_of_all_playbooks_change_nothing(self):
-        self.rehearsed = 0
         playbooks = sorted(os.path.relpath(path, os.path.join(ROOT, "playbooks"))
                            for path in glob.glob(os.path.join(ROOT, "playbooks", "**", "*.lua"), recursive=True))
         self.assertGreaterEqual(len(playbooks), 4)
@@ -151,7 +196,8 @@ class Fingerprint(LabTest):
             with self.subTest(scenario):
                 self.lab.break_it(scenario, settle=0)
                 self.addCleanup(self.lab.mend)
-                self.rehearse(self.world.look(), playbook, *words)
+                with self.held_still():
+                    self.rehearse(self.world.look(), playbook, *words, expected=GOES_ON.get(scenario))
         print(f"{self.rehearsed} rehearsals of {len(playbooks)} playbooks, 0 differences")
 
     def test_the_fingerprint_is_not_blind(self):
@@ -165,6 +211,30 @@ class Fingerprint(LabTest):
             before = after
         self.assertEqual(unseen, [])
         print(f"{len(some)} small changes, each seen")
+
+
+class WithAReplica(WorldTest):
+    """Victims keep old rows alive, and then nothing holds a replay up: this scenario is there before they are."""
+
+    scenario = "replication-lag"
+
+    def on_replica(self, text):
+        url = next(line for line in self.lab.call("env").splitlines() if line.startswith("export REPLICA_URL="))
+        self.lab.env["REPLICA_URL"] = url.split("=", 1)[1].strip("'")      # its port is a new one each time
+        session = world.pq.Session(self.lab.env["REPLICA_URL"] + "?application_name=lab-observer&sslmode=disable")
+        try:
+            return session.query(text)
+        finally:
+            session.close()
+
+    def test_a_rehearsal_changes_neither_the_primary_nor_the_replica_that_hangs(self):
+        with self.held_still():
+            self.assertTrue(wait_until(lambda: self.on_replica("SELECT pg_last_wal_receive_lsn()") == self.lab.ask(
+                "SELECT pg_current_wal_flush_lsn()")), "what was written before arrives")
+            there = self.on_replica(REPLICA)
+            self.rehearse(self.world.look(), *BEHIND, expected="WOULD cancel 1 statement")
+            self.assertEqual(self.on_replica(REPLICA), there)
+        print("1 rehearsal with a replica that hangs, 0 differences at either end")
 
 
 if __name__ == "__main__":

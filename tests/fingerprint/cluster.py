@@ -18,8 +18,9 @@ LOOKS = {
     "settings": ("SELECT name, setting, source, sourcefile, sourceline, pending_restart FROM pg_settings"
                  " WHERE name NOT IN ('application_name', 'client_encoding', 'in_hot_standby')"),
     "access": "SELECT rule_number, r.* FROM (SELECT line_number AS rule_number, * FROM pg_hba_file_rules) r",
-    "slots": ("SELECT slot_name, slot_type, active, xmin, catalog_xmin, restart_lsn, confirmed_flush_lsn, wal_status"
-              " FROM pg_replication_slots"),
+    # what a replica is fed through follows the log's position; which slots there are, and who is on them, does not
+    "slots": ("SELECT slot_name, slot_type, active_pid, xmin, catalog_xmin, CASE WHEN NOT active THEN restart_lsn END,"
+              " CASE WHEN NOT active THEN confirmed_flush_lsn END, wal_status FROM pg_replication_slots"),
     "prepared": "SELECT gid, transaction, owner, database FROM pg_prepared_xacts",
     "senders": "SELECT pid, application_name, state FROM pg_stat_replication",
     "origins": "SELECT * FROM pg_replication_origin_status",

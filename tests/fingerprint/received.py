@@ -4,6 +4,7 @@ of the S3 server, commands that ran on the other machines and in the lab's docke
 import json
 import os
 import re
+import urllib.error
 import urllib.request
 
 import tree
@@ -28,8 +29,11 @@ def lines_of(path):
 
 
 def requests(url):
-    with urllib.request.urlopen(f"{url}/_lab/requests", timeout=10) as answer:
-        told = json.load(answer)
+    try:
+        with urllib.request.urlopen(f"{url}/_lab/requests", timeout=10) as answer:
+            told = json.load(answer)
+    except urllib.error.URLError as error:
+        return {"http/nobody listens": type(error.reason).__name__}      # scenario app-down
     return numbered("http", (f"{r['method']} {r['path']}" + (f" with {len(r['body'])} bytes" if r["body"] else "") for r in told))
 
 
