@@ -75,6 +75,10 @@ class FaultTest(LabTest):
         return Done(process.args, process.returncode, out.decode(errors="replace"),
                     err.decode(errors="replace"), 0)
 
+    def wait_for_signals(self, number):
+        """Until opsrun has taken in so many: two that come at once are one."""
+        self.assertTrue(wait_until(lambda: len(self.records("signal")) >= number, within=20), f"signal {number} never came in")
+
     def records(self, of_type=None, **fields):
         """Records of the only run, of this type and with these fields."""
         runs = self.run_ids()

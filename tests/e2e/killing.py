@@ -58,7 +58,7 @@ def go_on_until(process, condition, within):
             return False
         if is_stopped(process.pid):
             process.send_signal(signal.SIGCONT)
-        time.sleep(0.0005)
+        time.sleep(0.002)
     return None
 
 

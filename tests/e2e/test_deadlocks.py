@@ -167,7 +167,8 @@ class Played(QueueTest):
 
     def test_more_deadlocks_while_it_watches_fail_the_run(self):
         process = self.start(*PLAY, "--yes", "-p", "watch=20s", "-p", "warn=0", "-p", "pids=1", "-p", "wait=1h")
-        journal = wait_until(lambda: self.run_ids() and "count-the-next-hour" in str(self.journal(self.run_ids()[-1])))
+        journal = wait_until(lambda: self.run_ids() and "count-the-next-hour" in str(self.journal(self.run_ids()[-1])),
+                             within=30)
         self.assertTrue(journal)
         one, two = (self.lab.session(application_name="pair") for _ in range(2))
         for session, row in ((one, 80), (two, 81)):
@@ -177,7 +178,7 @@ class Played(QueueTest):
         wait_until(lambda: all([s.drain() and s.is_idle() for s in (one, two)]))
         one.close()
         two.close()
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=90)
         self.assertEqual(process.returncode, 1, out.decode() + err.decode())
         self.assertRegex(out.decode() + err.decode(), "Count the next hour")
 

@@ -89,7 +89,10 @@ class Gates(FaultTest):
         argv = self.words(gate, opts)
         if ahead:
             with open(argv[2], encoding="utf-8") as file:
-                text = file.read().replace("step(", 'step("Before", function() sleep "200ms" end)\nstep(', 1)
+                text = file.read().replace("step(", f"""step("Before", function()
+  wait_until("all is typed", {{ every = "10ms", within = "1m" }}, function() return files.stat "{self.room}/typed" end)
+end)
+step(""", 1)
             with open(argv[2], "w", encoding="utf-8") as file:
                 file.write(text)
         terminal = self.terminal(*argv[1:], env={"NO_COLOR": "1"})
@@ -98,6 +101,8 @@ class Gates(FaultTest):
         if ahead:
             terminal.wait_for("Before|trial|Fault")
             terminal.send(ahead)
+            with open(os.path.join(self.room, "typed"), "w", encoding="ascii"):
+                pass
         terminal.wait_for(r"(?s)production.*: \Z" if gate == "protected" else r"(?s)Strike\?.*: \Z")
         return terminal
 
@@ -130,6 +135,7 @@ class Gates(FaultTest):
                 self.assertEqual(self.places(), [], f"{gate}: {ahead[:12]!r} opened it\n{terminal.seen}")
                 os.kill(terminal.pid, signal.SIGTERM)
                 done = terminal.finish()
+                os.unlink(os.path.join(self.room, "typed"))
                 self.expect_closed(gate, f"typed ahead {ahead[:12]!r}", done.code, done)
         print(f"{self.tried} gates with 200 keys typed ahead, 0 opened")
 

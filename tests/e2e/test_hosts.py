@@ -51,6 +51,17 @@ class HostsTest(AuthorTest):
             except OSError:
                 pass
 
+    def connections(self, process):
+        """Pids of the connections to hosts that opsrun has open."""
+        found = []
+        for pid in descendants(process.pid):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    found += [pid] if b"\0-M\0-N\0" in file.read() else []
+            except OSError:
+                pass
+        return found
+
     def start_step(self, body, *words):
         path = self.write("books/trial.lua", f'{HEADER}step("Try", function(p)\n{body}\nend)\n')
         process = self.start("play", path, *(words or ("-e", "lab")))
@@ -251,62 +262,52 @@ class Trouble(HostsTest):
           shell.run({{ "true" }}, {{ host = "web1" }})''')
         with open(fifo, "wb"):
             self.drop("web1")
-            time.sleep(0.5)
+            self.assertTrue(wait_until(lambda: not self.connections(process), within=20), "it has not heard that it dropped")
         code, text = self.end(process)
         self.assertEqual(code, 0, text)
 
 
 class Ends(HostsTest):
 
-    def sleepers(self, seconds):
+    SLEEP = 86400 + os.getpid()      # nobody else's
+
+    def sleepers(self):
         found = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    if file.read() == f"sleep\0{seconds}\0".encode():
+                    if file.read() == f"sleep\0{self.SLEEP}\0".encode():
                         found[int(pid)] = start_time(int(pid))
             except OSError:
                 pass
         return found
 
     def test_a_command_that_takes_too_long_is_ended_on_its_host_as_well(self):
-        done = self.step('shell.run("sleep 86411; true", { host = "web1", timeout = "1s" })')
-        self.expect(done, code=7, text=["did not end within 1 s"])
-        self.assertTrue(wait_until(lambda: not self.sleepers(86411), within=5))
+        done = self.step(f'shell.run("sleep {self.SLEEP}; true", {{ host = "web1", timeout = "2s" }})')
+        self.expect(done, code=7, text=["did not end within 2 s"])
+        self.assertTrue(wait_until(lambda: not self.sleepers(), within=20))
 
     def test_an_interrupted_command_is_ended_on_its_host_as_well(self):
-        process = self.start_step('shell.run("sleep 86412; true", { host = "web1" })')
-        self.assertTrue(wait_until(lambda: self.sleepers(86412), within=20))
+        process = self.start_step(f'shell.run("sleep {self.SLEEP}; true", {{ host = "web1" }})')
+        self.assertTrue(wait_until(self.sleepers, within=20))
         process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
+        self.assertTrue(wait_until(lambda: self.last("signal"), within=20))
         process.send_signal(signal.SIGINT)
         code, text = self.end(process)
         self.assertEqual(code, 7, text)
-        self.assertTrue(wait_until(lambda: not self.sleepers(86412), within=5))
+        self.assertTrue(wait_until(lambda: not self.sleepers(), within=20))
 
     def test_no_connection_outlives_its_run_not_even_a_killed_one(self):
         for kill in (False, True):
-            process = self.start_step('shell.run({ "true" }, { host = "web1" })\nshell.run({ "sleep", "86413" })'
-                                      if kill else 'shell.run({ "true" }, { host = "web1" })\nshell.run({ "sleep", "1" })')
-            below = {}
-
-            def connected():
-                below.update(descendants(process.pid))
-                for pid in below:
-                    try:
-                        with open(f"/proc/{pid}/cmdline", "rb") as file:
-                            if b"\0-M\0-N\0" in file.read():
-                                return True
-                    except OSError:
-                        pass
-                return False
-            self.assertTrue(wait_until(connected, within=20))
-            time.sleep(0.7)
-            below.update(descendants(process.pid))
+            process = self.start_step('shell.run({ "true" }, { host = "web1" })\n'
+                                      f'shell.run({{ "sleep", "{self.SLEEP if kill else 1}" }})')
+            self.assertTrue(wait_until(lambda: self.connections(process) and len(self.last("effect.begin")) == 2, within=20))
+            self.assertTrue(wait_until(lambda: not kill or self.sleepers(), within=20))
+            below = descendants(process.pid)
             if kill:
                 process.kill()
             process.communicate(timeout=30)
-            self.assertTrue(wait_until(lambda: not alive(below), within=2), below)
+            self.assertTrue(wait_until(lambda: not alive(below), within=10), below)
 
 
 class Doctor(HostsTest):

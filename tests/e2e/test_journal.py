@@ -11,7 +11,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from faults import OPSRUN, FaultTest  # noqa: E402
-from harness import ROOT, Done, main  # noqa: E402
+from harness import ROOT, Done, main, wait_until  # noqa: E402
 
 CHANGES = 12
 STRIKE = ('for i = 1, N do sql("primary"):exec("insert into struck values ($1)", {i}) end\n'
@@ -174,19 +174,23 @@ class Folders(JournalTest):
         for what in ("journal", "folder"):
             with self.subTest(what):
                 self.lab.ask("TRUNCATE struck")
-                path = self.step('sql("primary"):exec("insert into struck values (0)")\n' + (
-                    'shell.run(mark "there") sleep "1s"\n' + STRIKE))
+                go = os.path.join(self.room, "go")
+                path = self.step('sql("primary"):exec("insert into struck values (0)")\n'
+                                 'wait_until("told to go on", { every = "20ms", within = "1m" },'
+                                 f' function() return files.stat("{go}") end)\n' + STRIKE)
                 process = self.start("play", path, "-e", "lab")
-                self.wait_for_place("there", process)
+                self.assertTrue(wait_until(lambda: self.run_ids() and self.records("waiting"), within=20))
                 run = os.path.join(self.home, "runs", self.run_ids()[0])
                 if what == "journal":
                     os.unlink(os.path.join(run, "journal"))
                 else:
                     subprocess.run(["rm", "-r", run], check=True)
+                with open(go, "w", encoding="ascii"):
+                    pass
                 done = self.collect(process)
                 self.expect(done, code=7, text=[re.escape(run), "deleted"])
                 self.assertEqual(self.struck(), 1)
-                os.unlink(os.path.join(self.room, "places"))
+                os.unlink(go)
                 subprocess.run(["rm", "-rf", run], check=True)
 
     def test_rights_taken_away_in_mid_run_do_not_stop_what_is_open(self):
@@ -204,6 +208,7 @@ class Folders(JournalTest):
             stems = {re.match(r"\d{4}-\d{4}-fault", run).group() for run in self.run_ids()}
             if len(stems) == 1:
                 break
+            subprocess.run(["rm", "-r", os.path.join(self.home, "runs")], check=True)
         stem = stems.pop()
         self.assertEqual(self.run_ids(), [stem] + [f"{stem}-{n}" for n in range(2, 6)])
 

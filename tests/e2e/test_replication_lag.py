@@ -7,7 +7,8 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import LabTest, main, pq, wait_until  # noqa: E402
+from harness import LabTest, main, pq  # noqa: E402
+from killing import play_and_kill  # noqa: E402
 
 PLAYBOOK = "incident/replication-lag.lua"
 GATE = "cancel-what-holds-replay-up"
@@ -107,12 +108,8 @@ class Played(LagTest):
 
 class Killed(LagTest):
 
-    def test_killed_after_the_cancel_a_resume_watches_it_to_the_end(self):
-        process = self.start(*PLAY, "--yes", "-p", "calm=3s")
-        self.assertTrue(wait_until(lambda: self.on_replica(REPORT) == [], within=20))
-        process.kill()
-        process.communicate()
-        run = self.run_ids()[-1]
+    def test_killed_after_the_cancel_and_before_it_is_recorded_a_resume_watches_it_to_the_end(self):
+        run, _ = play_and_kill(self, (*PLAY, "--yes"), 1, lambda: self.on_replica(REPORT) == [])
         done = self.opsrun("resume", run, "--yes", "--stale-ok", within=60)
         self.expect(done, code=0, out=[r"OK +replica behind [\d.]+ s"])
         self.assertEqual(self.on_replica(REPORT), [])

@@ -376,7 +376,7 @@ class Held(Resume):
     def test_a_running_run_names_its_holder(self):
         process = self.start("play", self.book(f'step("Wait", function() {self.append(chr(34) + "now" + chr(34))} {self.wait()} end)\n'),
                              "-e", "lab")
-        wait_until(lambda: "now" in self.lines())
+        self.assertTrue(wait_until(lambda: "now" in self.lines(), within=30))
         done = self.resume(self.run_ids()[-1])
         self.expect(done, code=5, err=[f"is held by process {process.pid} on"])
         self.let_go()
@@ -387,7 +387,7 @@ class Held(Resume):
         self.header = self.header.replace("title", "lock = true, title")
         process = self.start("play", self.book(f'step("Wait", function() {self.append(chr(34) + "now" + chr(34))} {self.wait()} end)\n'),
                              "-e", "lab")
-        wait_until(lambda: "now" in self.lines())
+        self.assertTrue(wait_until(lambda: "now" in self.lines(), within=30))
         again = self.path("books/trial.lua")
         self.expect(self.opsrun("play", again, "-e", "lab"), code=5, err=[f"process {process.pid} on", "--anyway plays beside it"])
         self.assertEqual(["now"], self.lines())
@@ -450,7 +450,7 @@ end)
         self.expect(self.opsrun("play", self.book(text), "-e", "lab"), code=6, err=["suspended until"])
         run = self.run_ids()[-1]
         self.expect(self.opsrun("status"), out=["waits until", f"opsrun resume {run}"])
-        self.assertTrue(wait_until(lambda: self.resume(run).code == 0, within=10, every=0.3))
+        self.assertTrue(wait_until(lambda: self.resume(run).code == 0, within=30, every=0.3))
         self.assertEqual(["after"], self.lines())
         self.expect(self.opsrun("play", self.path("books/trial.lua"), "-e", "lab", "-n"), code=0, out=["would suspend the run until"])
 

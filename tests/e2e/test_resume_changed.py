@@ -134,7 +134,7 @@ class Changed(AuthorTest):
 
     def killed(self):
         process = self.start("play", "trial.lua", "--config", self.room, "-e", "trial", env=self.env)
-        ready = wait_until(lambda: "now" in self.lines(), within=20)
+        ready = wait_until(lambda: "now" in self.lines() and any(r["type"] == "waiting" for r in self.last()), within=20)
         process.send_signal(signal.SIGKILL)
         out, err = process.communicate()
         self.assertTrue(ready, f"{out.decode()}\n{err.decode()}")

@@ -88,7 +88,6 @@ class Services(HostsTest):
         path = self.write("books/trial.lua", HEADER + 'step("Try", function() service "app":restart() end)\n')
         process = self.start("play", path, *self.words)
         self.assertTrue(wait_until(lambda: self.pid() not in (None, before), within=20))
-        time.sleep(0.2)
         self.drop("web1")
         out, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, (out + err).decode())

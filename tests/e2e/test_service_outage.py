@@ -1,5 +1,6 @@
 """Playbook service-outage while the application is down: dry, refused, live, with dead peers, killed in between."""
 
+import json
 import os
 import sys
 import time
@@ -7,7 +8,8 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import LabTest, main  # noqa: E402
+from harness import LabTest, main, start_time  # noqa: E402
+from killing import play_and_kill  # noqa: E402
 
 PLAYBOOK = "incident/service-outage.lua"
 PLAY = ("play", PLAYBOOK, "-e", "lab", "-p", "calm=300ms", "-p", "poll=100ms", "-p", "recover=20s")
@@ -112,29 +114,24 @@ class DeadPeers(OutageTest):
 
 class KilledBetween(OutageTest):
 
-    def kill_at_start(self, wait):
-        """kill -9 so long after the journal began the start."""
-        process, began = self.start(*PLAY, "--yes"), None
-        deadline = time.monotonic() + 30
-        while process.poll() is None and time.monotonic() < deadline:
-            run = self.run_ids()
-            if run and began is None and os.path.exists(os.path.join(self.home, "runs", run[-1], "journal")) \
-                    and self.started(run[-1]):
-                began = time.monotonic()
-            if began is not None and time.monotonic() - began >= wait:
-                process.kill()
-            time.sleep(0.001)
-        process.communicate()
-        self.assertEqual(process.returncode, -9)
-        return self.run_ids()[-1]
+    def runs(self):
+        return start_time(self.pid()) is not None
+
+    def pid(self):
+        try:
+            with open(os.path.join(self.lab.directory, "app.pid"), encoding="ascii") as file:
+                return json.load(file)["pid"]
+        except OSError:
+            return 0
 
     def test_after_kill_minus_nine_resume_ends_with_one_application_serving(self):
-        for number, wait in enumerate((0, 0.3, 0.8)):
+        for number, happened in enumerate((None, self.runs, self.serves)):
             if number > 0:
                 self.lab.break_it("app-down", settle=0)
             self.home = os.path.join(self.home, f"kill-{number}")
             os.mkdir(self.home)
-            run = self.kill_at_start(wait)
+            run, _ = play_and_kill(self, (*PLAY, "--yes"), 1, happened)
+            self.assertEqual(len(self.started(run)), 1)
             done = self.opsrun("resume", run, "--yes", "--stale-ok")
             self.expect(done, code=0, out=["OK +application status healthy"])
             self.assertTrue(self.serves())

@@ -82,6 +82,14 @@ class Sql(Settle):
     def n(self):
         return int(self.lab.ask("SELECT n FROM doubts")[0][0])
 
+    def hold(self):
+        """A session that lets nobody else change the row, until it commits."""
+        session = self.lab.session()
+        self.addCleanup(session.close)
+        session.query("BEGIN")
+        session.query("SELECT n FROM doubts FOR UPDATE")
+        return session
+
     def play_until(self, statement, body):
         """The lab's server looks after its clients; by default none does, and statements outlive them."""
         url = self.lab.env["DATABASE_URL"]
@@ -91,16 +99,22 @@ class Sql(Settle):
         return process
 
     def test_a_statement_that_outlives_opsrun_is_waited_for_and_known_to_be_done(self):
-        self.kill(self.play_until("pg_sleep(2)", 'sql "primary":exec "UPDATE doubts SET n = 1 FROM pg_sleep(2)"'))
-        self.assertEqual(self.n(), 0, "it was over before it was asked for")
+        holder = self.hold()
+        self.kill(self.play_until("doubts SET n = 1", 'sql "primary":exec "UPDATE doubts SET n = 1"'))
+        pid, = self.running("doubts SET n = 1")
+        others = f"SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'opsrun%' AND pid <> {pid}"
+
+        def let_go():
+            wait_until(lambda: self.lab.ask(others), within=20)      # it is asked for
+            holder.query("COMMIT")
+        release = threading.Thread(target=let_go)
+        release.start()
         self.assertEqual(self.said(), {"kind": "sql.exec", "word": "done"})
+        release.join()
         self.assertEqual(self.n(), 1)
 
     def test_one_that_an_administrator_ends_meanwhile_is_known_not_to_be_done(self):
-        session = self.lab.session()
-        self.addCleanup(session.close)
-        session.query("BEGIN")
-        session.query("SELECT n FROM doubts FOR UPDATE")
+        self.hold()
         self.kill(self.play_until("doubts SET n = 1", 'sql "primary":exec "UPDATE doubts SET n = 1"'))
         pid, = self.running("doubts SET n = 1")
         threading.Timer(0.7, lambda: self.lab.ask("SELECT pg_terminate_backend($1)", str(pid))).start()
