@@ -14,14 +14,14 @@
 
 Its one database session is named lab-keeper; the numbers of /api/admin/pool are counted on the
 server: the sessions of the application `api`, against the size its pool is said to have.
+A request that takes half a second leaves a line 'slow request' in the log.
 """
 
-A request that takes half a second leaves a line 'slow request' in the log.
 import json
 import os
+import re
 import ssl
 import sys
-import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,10 +32,10 @@ from processes import write_private
 
 POOL_SIZE = 50
 KEPT_REQUESTS = 10_000
+SLOW = 0.5             # seconds from which on a request is called slow in the log
 NUMBERS = {
     "analytics": {"avg_response_time": 120.5, "error_rate": 0.2, "cache_hit_rate": 92.5},
     "performance": {"connection_count": 12, "avg_query_time": 4.2, "slow_queries": 0},
-SLOW = 0.5             # seconds from which on a request is called slow in the log
     "cache": {"hit_rate": 92.5, "total_requests": 48211, "invalidation_events": 17},
     "queues": {"depth": 3, "failed": 0},
     "provider": {"indicator": "none", "description": "All Systems Operational"},
@@ -85,12 +85,12 @@ class State:
         self.reset()
 
     def reset(self):
+        self.broken = None      # the flag whose feature fails
         with self.lock:
             self.delay, self.status, self.paths, self.requests = 0.0, None, None, []
             self.numbers, self.cache = NUMBERS, None
 
     def change(self, wish):
-        self.broken = None      # the flag whose feature fails
         """{"delay": seconds, "status": 503 or null, "paths": ["/health", …] or null for all,
         "numbers": {"queues": {"depth": 2000}}, "cache": the URL of a redis or null}"""
         with self.lock:
@@ -99,6 +99,7 @@ class State:
             self.delay = float(wish.get("delay", self.delay))
             self.status = wish.get("status", self.status)
             self.paths = wish.get("paths", self.paths)
+            self.broken = wish.get("broken", self.broken)
             self.numbers = {name: {**told, **wish.get("numbers", {}).get(name, {})}
                             for name, told in self.numbers.items()}
             return {"delay": self.delay, "status": self.status, "paths": self.paths}
@@ -106,7 +107,6 @@ class State:
     def remember(self, entry):
         with self.lock:
             self.requests.append(entry)
-            self.broken = wish.get("broken", self.broken)
             del self.requests[:-KEPT_REQUESTS]
 
     def trouble(self, path):
@@ -130,21 +130,21 @@ class Handler(BaseHTTPRequestHandler):
     def handle_request(self):
         length = int(self.headers.get("Content-Length") or 0)
         self.body = self.rfile.read(length) if length else b""
+        self.began = time.monotonic()
         path, _, query = self.path.partition("?")
         if path.startswith("/_lab/"):
             return self.handle_lab(path)
         self.state.remember({"time": time.time(), "method": self.command, "path": path,
                              "query": query, "headers": dict(self.headers),
                              "body": self.body.decode(errors="replace")})
+        path = re.sub(r"/[0-9]+", "/N", path)
         delay, status = self.state.trouble(path)
-        self.began = time.monotonic()
         if delay:
             time.sleep(delay)
         if status:
             return self.answer(status, {"status": "error", "error": "the lab says so"})
         if path.startswith("/api/admin/") or (path.startswith("/api/cache/") and self.command == "POST"):
             if self.headers.get("Authorization") != f"Bearer {self.state.token}":
-        path = re.sub(r"/[0-9]+", "/N", path)
                 return self.answer(401, {"error": "a bearer token is needed"})
         route = ROUTES.get((self.command if self.command != "HEAD" else "GET", path))
         if route is None:
@@ -184,6 +184,9 @@ class Handler(BaseHTTPRequestHandler):
         write_log("info", format % args)
 
     def log_request(self, code="-", size="-"):
+        took = time.monotonic() - self.began
+        if took >= SLOW:
+            write_log("warn", f"slow request: {self.command} {self.path} took {1000 * took:.0f} ms")
         write_log("error" if int(code) >= 500 else "info", f"{self.command} {self.path} {int(code)}")
 
     # The routes. Each returns a status and a value to be sent as JSON.
@@ -191,9 +194,6 @@ class Handler(BaseHTTPRequestHandler):
     def index(self):
         return 200, {"name": "lab", "version": "1.0.0"}
 
-        took = time.monotonic() - self.began
-        if took >= SLOW:
-            write_log("warn", f"slow request: {self.command} {self.path} took {1000 * took:.0f} ms")
     def health(self):
         self.state.database.query("SELECT 1")
         return 200, {"status": "healthy", "services": {"database": "connected"},
@@ -245,6 +245,19 @@ class Handler(BaseHTTPRequestHandler):
             wish["name"], str(bool(wish["enabled"])).lower())
         return (200, {"updated": len(rows)}) if rows else (404, {"error": "no such flag"})
 
+    def order(self):
+        rows = self.state.database.query("SELECT id, status, total FROM orders WHERE id = $1", self.path.rsplit("/", 1)[1])
+        return (200, dict(zip(("id", "status", "total"), rows[0]))) if rows else (404, {"error": "no such order"})
+
+    def search(self):
+        flag = "new-search"
+        [[is_on]] = self.state.database.query("SELECT enabled AND NOT kill_switch FROM feature_flags WHERE name = $1", flag)
+        if is_on == "t" and self.state.broken == flag:
+            write_log("error", "new-search: index version 7 cannot be read")
+            return 500, {"error": "internal error"}
+        rows = self.state.database.query("SELECT id, title FROM media_items ORDER BY id LIMIT 5")
+        return 200, {"engine": flag if is_on == "t" else "search", "items": [title for _, title in rows]}
+
     def hook(self):
         return 200, {"ok": True}
 
@@ -263,19 +276,6 @@ class Handler(BaseHTTPRequestHandler):
 def wrong_event(event, key):
     """What the Events API v2 would say of an event. The routing key is the lab's token."""
     wrong = []
-    def order(self):
-        rows = self.state.database.query("SELECT id, status, total FROM orders WHERE id = $1", self.path.rsplit("/", 1)[1])
-        return (200, dict(zip(("id", "status", "total"), rows[0]))) if rows else (404, {"error": "no such order"})
-
-    def search(self):
-        flag = "new-search"
-        [[is_on]] = self.state.database.query("SELECT enabled AND NOT kill_switch FROM feature_flags WHERE name = $1", flag)
-        if is_on == "t" and self.state.broken == flag:
-            write_log("error", "new-search: index version 7 cannot be read")
-            return 500, {"error": "internal error"}
-        rows = self.state.database.query("SELECT id, title FROM media_items ORDER BY id LIMIT 5")
-        return 200, {"engine": flag if is_on == "t" else "search", "items": [title for _, title in rows]}
-
     action, payload = event.get("event_action"), event.get("payload") or {}
     if event.get("routing_key") != key:
         wrong.append("'routing_key' is invalid")
@@ -304,6 +304,8 @@ ROUTES = {
     **app_cache.ROUTES,
     ("GET", "/"): Handler.index,
     ("GET", "/health"): Handler.health,
+    ("GET", "/api/orders/N"): Handler.order,
+    ("GET", "/api/search"): Handler.search,
     ("GET", "/api/health"): Handler.api_health,
     ("GET", "/api/admin/health"): Handler.admin_health,
     ("GET", "/api/admin/pool"): Handler.pool,
@@ -325,8 +327,6 @@ class Server(ThreadingHTTPServer):
         """A TLS handshake belongs into the connection's own thread, not here."""
         connection, address = super().get_request()
         if self.context is not None:
-    ("GET", "/api/orders/N"): Handler.order,
-    ("GET", "/api/search"): Handler.search,
             connection = self.context.wrap_socket(connection, server_side=True,
                                                   do_handshake_on_connect=False)
         return connection, address
@@ -345,6 +345,7 @@ def main():
     plain, secure = (Server(("127.0.0.1", listen.get(kind, 0)), Handler) for kind in ("http", "https"))
     secure.context = Handler.state.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     secure.context.load_cert_chain(config["certificate"], config["key"])
+    write_private(config["pid"], f"{os.getpid()}\n")
     write_private(config["ports"], json.dumps(
         {"http": plain.server_port, "https": secure.server_port}))
     threading.Thread(target=secure.serve_forever, daemon=True).start()

@@ -10,9 +10,9 @@ import busy_job
 import cache_scenarios
 import database
 import disk_space
+import front
 import lock_queue
 import pq
-import front
 import redis_memory
 import replica
 import runaways
@@ -124,11 +124,11 @@ SCENARIOS = {
     **cache_scenarios.SCENARIOS,
     **busy_job.SCENARIOS,
     **disk_space.SCENARIOS,
+    **front.SCENARIOS,
     **lock_queue.SCENARIOS,
     **runaways.SCENARIOS,
     **replica.SCENARIOS,
 }
-    **front.SCENARIOS,
 
 
 def break_it(lab, name):
