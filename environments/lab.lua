@@ -27,6 +27,7 @@ return {
   services = {      -- it runs on another machine of the lab: what a command leaves behind here ends with it
     nightly = { host = "web1", start = env "LAB_NIGHTLY_START", stop = env "LAB_NIGHTLY_STOP", pid_file = env "LAB_NIGHTLY_PID" },
     app = { host = "web1", start = env "LAB_APP_START", stop = env "LAB_APP_STOP", status = env "LAB_APP_STATUS" },
+    postgres = { host = "web1", start = env "LAB_POSTGRES_START", stop = env "LAB_POSTGRES_STOP", pid_file = env "LAB_POSTGRES_PID" },
   },
   logs     = {
     app      = { paths = { env "APP_LOG" }, format = "json" },
@@ -67,6 +68,10 @@ return {
     ["incident/service-outage"] = {                                                   -- ./dev lab break app-down
       services = { "app" }, log_files = env "APP_LOG", db = "primary", cache = "cache", team = "team", oncall = "oncall",
       calm = "2s", poll = "1s",
+    },
+    ["incident/database-down"] = {                                                    -- also: database-recovering, database-disk-full
+      api = "api", service = "postgres", log = "postgres", data = env "LAB_POSTGRES_DATA", clients = { "app" }, team = "team",
+      oncall = "oncall", pause = "300ms", poll = "300ms", reconnect = "5s",
     },
     ["incident/db-exhaustion"] = {
       api  = "api",

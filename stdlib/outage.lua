@@ -1,4 +1,5 @@
---- What to look at while a service is down: who answers, what runs, what the logs said, who is connected. Reads only.
+--- What to look at while a service is down: who answers, what runs, what the logs said, who is connected. All but `bring_up`
+--- read only.
 
 local health = require "health"
 
@@ -127,6 +128,14 @@ function outage.peers(port)
     rows[i] = nil
   end
   return rows
+end
+
+--- Restarts a service that runs, starts one that does not. A change.
+---@param name string as the environment calls it
+---@param runs boolean
+---@param within any how long it may take
+function outage.bring_up(name, runs, within)
+  if runs then service(name):restart { timeout = within } else service(name):start { timeout = within } end
 end
 
 --- Has nginx test its configuration: with a broken one a restart ends what still runs. Raises when it is broken.

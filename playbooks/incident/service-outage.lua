@@ -113,7 +113,7 @@ step("Restart what failed", { needs = { "services" } }, function(p)
   local name, state = found().down.name or p.services[#p.services], found().down.state or "active"
   if name == p.proxy then outage.prove_nginx() end
   confirm("%s %s? It is %s; its logs are in the run", state == "inactive" and "Start" or "Restart", name, state)
-  if state == "inactive" then service(name):start { timeout = p.recover } else service(name):restart { timeout = p.recover } end
+  outage.bring_up(name, state ~= "inactive", p.recover)
 end)
 
 step("Restart the whole stack", { needs = { "stack" }, optional = true }, function(p)

@@ -55,6 +55,16 @@ class Calling(AuthorTest):
                   'step("Touch", function() shell.run { "touch", "/nowhere/x" } end)\n')
         self.expect(self.call('call("sub/called")', called), code=5, out=["uses.shell"])
 
+    def test_files_below_the_called_ones_own_paths_may_be_changed_and_no_others(self):
+        called = ('playbook { title = "B", params = { dir = { type = "path" } } }\n'
+                  'step("Write", function(p) files.write(p.dir .. "/made", "x") end)\n'
+                  f'step("Write elsewhere", function() files.write("{self.room}/other", "x") end)\n')
+        os.makedirs(self.path("mine"))
+        done = self.call(f'call("sub/called", {{ dir = "{self.path("mine")}" }})', called)
+        self.expect(done, code=5, out=[r"changed +write .*/mine/made", "uses.files"])
+        self.assertTrue(os.path.exists(self.path("mine/made")))
+        self.assertFalse(os.path.exists(self.path("other")))
+
     def test_a_dry_run_of_the_caller_is_one_of_the_called_one(self):
         called = CALLED + f'step("Touch", function() shell.run {{ "touch", "{self.room}/made" }} end)\n'
         done = self.call('note(call("sub/called", { n = 1 }).status)', called, "-n")

@@ -19,6 +19,7 @@ import app_scenarios
 import backups
 import busy_job
 import database
+import database_down
 import disk_space
 import pq
 import front
@@ -28,7 +29,7 @@ import ssh_peer
 import scenarios
 from processes import Processes, write_private
 
-SCRIPTS = ("app-service", "docker")
+SCRIPTS = ("app-service", "docker", "postgres-service")
 
 
 class Trouble(Exception):
@@ -258,7 +259,8 @@ def environment(lab):
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
         pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"
-    return pairs | disk_space.environment(lab) | busy_job.environment(lab) | s3_peer.environment(lab) | replica.environment(lab) | ssh_peer.environment(lab)
+    return pairs | disk_space.environment(lab) | busy_job.environment(lab) | s3_peer.environment(lab) | replica.environment(lab) | ssh_peer.environment(lab) | \
+        database_down.environment(lab)
 
 
 def print_environment(lab):
@@ -282,7 +284,7 @@ def status(lab):
         state = f"pid {lab.processes.pid(name)}" if lab.processes.is_running(name) else "gone"
         print(f"  {name:<16} {state:<12} {where.get(name, '')}".rstrip())
     print(f"  {'scenario':<16} {scenarios.current(lab) or 'none'}")
-    if lab.processes.is_running("postgres"):
+    if database_down.is_up(lab):
         used, limit = scenarios.usage(lab)
         print(f"  {'connections':<16} {used} of {limit}")
 

@@ -9,6 +9,7 @@ import backups
 import busy_job
 import cache_scenarios
 import database
+import database_down
 import disk_space
 import front
 import lock_queue
@@ -121,6 +122,7 @@ SCENARIOS = {
     "redis-memory": (redis_memory.break_it, redis_memory.mend),
     **app_scenarios.SCENARIOS,
     **backups.SCENARIOS,
+    **database_down.SCENARIOS,
     **cache_scenarios.SCENARIOS,
     **busy_job.SCENARIOS,
     **disk_space.SCENARIOS,

@@ -19,6 +19,10 @@ return {
     "look-at-the-hit-rate", "look-at-redis make-room-in-redis", "look-for-what-changed", "remove-what-expired warm-what-misses",
     "rebuild-it", "clear-it see-that-the-data-is-right", "watch-the-hit-rate", "tell",
   },
+  ["incident/database-down"] = {
+    "see-who-reaches-it", "look-at-the-server save-its-log", "ask-its-provider", "look-inside-it", "make-room-on-its-disk start-it-once",
+    "wait-for-it", "decide-what-else", "restart-clients-that-stay-away", "see-that-all-is-well", "tell tell-that-it-is-down",
+  },
   ["incident/db-exhaustion"] = {
     "count-connections", "ask-the-application-for-its-pool", "save-the-evidence", "find-idle-sessions", "terminate-idle-sessions",
     "recount-and-repeat", "restart-the-leaking-container", "fit-the-pool", "watch-the-pool-recover", "note-the-leak tell-the-team",
