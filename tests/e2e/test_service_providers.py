@@ -79,7 +79,7 @@ class Looked(Providers):
             self.expect(done, code=0, absent=["declared"])
             self.assertEqual(self.kept("try")[:6], ["active", NEWEST[name], name, 45, OLDER[name], "Change number 44"])
             self.assertEqual(self.kept("try")[6:9], [{"vercel": "error", "netlify": "error"}[name], True, False])
-            self.assertEqual(self.kept("try")[9], f"{1:040x}")
+            self.assertEqual(self.kept("try")[9], platforms.commit_of(1))
         self.assertEqual(len(self.calls("GET /v6/deployments")), 3)
         self.assertEqual(len(self.calls("GET /api/v1/sites/lab-site/deploys")), 3)
 

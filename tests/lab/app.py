@@ -196,14 +196,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def health(self):
         self.state.database.query("SELECT 1")
-        return 200, {"status": "healthy", "services": {"database": "connected"},
+        if self.state.release["broken"]:
+            return 500, {"status": "error", "version": self.state.release["version"]}
+        return 200, {"status": "healthy", "version": self.state.release["version"], "services": {"database": "connected"},
                      "uptime": round(time.time() - self.state.started, 3)}
 
     def api_health(self):
         self.state.database.query("SELECT 1")
         now = time.time()
         return 200, {"status": "ok", "database": "connected", "pool": self.pool_numbers(),
-                     "version": "1.0.0", "uptime": round(now - self.state.started, 3),
+                     "version": self.state.release["version"], "uptime": round(now - self.state.started, 3),
                      "memory": {"used": 96 << 20, "total": 512 << 20},
                      "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))}
 
@@ -293,6 +295,15 @@ def wrong_event(event, key):
     return wrong
 
 
+def read_release(directory):
+    """What the application was started from; a lab without releases runs as it always did."""
+    try:
+        with open(os.path.join(directory, "app-current", "release.json"), encoding="utf-8") as file:
+            return json.load(file)
+    except OSError:
+        return {"version": "1.0.0", "broken": False}
+
+
 NUMBERS_AT = {
     "/api/admin/monitoring/analytics": "analytics",
     "/api/admin/database/performance": "performance",
@@ -340,6 +351,7 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         config = json.load(file)
     Handler.state = State(config)
+    Handler.state.release = read_release(os.path.dirname(os.path.abspath(sys.argv[1])))
     Handler.state.database.query("SELECT 1")      # there before a scenario takes the last slots
     listen = config.get("listen", {})
     plain, secure = (Server(("127.0.0.1", listen.get(kind, 0)), Handler) for kind in ("http", "https"))

@@ -7,9 +7,10 @@ failed; what is rolled back keeps new deployments from going live.
   /_site/vercel/health /_site/netlify/health      what the project's users get: from the deployment that serves
   /_lab/requests /_lab/state                       what came in; be slow, refuse, lose an answer, serve something bad
 
-usage: platforms.py SETTINGS, the listening socket is descriptor 3
+usage: platforms.py SETTINGS      (token; port: the file its port goes into; what serves at first is no good)
 """
 
+import hashlib
 import json
 import re
 import socket
@@ -19,8 +20,14 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlencode
 
+from processes import write_private
+
 DEPLOYMENTS = 45
 DAY = 86400
+
+
+def commit_of(number):
+    return hashlib.sha1(str(number).encode()).hexdigest()
 
 
 class Answer(Exception):
@@ -45,7 +52,7 @@ class Platform:
             made = now - (DEPLOYMENTS + 1 - number) * DAY
             self.deployments.append({
                 "id": self.name_of(number), "made": made, "ready": made, "good": True, "failed": number == DEPLOYMENTS - 2,
-                "commit": f"{number:040x}", "title": f"Change number {number}", "meta": {}})
+                "commit": commit_of(number), "title": f"Change number {number}", "meta": {}})
         self.serving = self.deployments[-1]["id"]
 
     def find(self, name):
@@ -59,7 +66,7 @@ class Platform:
     def make(self, title, meta, commit=None):
         now = time.time()
         made = {"id": self.name_of(len(self.deployments) + 1), "made": now, "ready": now + self.build_seconds, "good": True,
-                "failed": self.fail_builds, "commit": commit or f"{len(self.deployments) + 1:040x}", "title": title,
+                "failed": self.fail_builds, "commit": commit or commit_of(len(self.deployments) + 1), "title": title,
                 "meta": meta, "waits": self.held is None}
         self.deployments.append(made)
         return made
@@ -80,7 +87,7 @@ class Platform:
             raise Answer(503, {"status": "paused"})
         word = "healthy" if serving["good"] else "error"
         raise Answer(200 if serving["good"] else 500, {
-            "status": word, "version": serving["commit"][-7:], "deployment": serving["id"]})
+            "status": word, "version": serving["commit"][:7], "deployment": serving["id"]})
 
 
 class Vercel(Platform):
@@ -350,8 +357,13 @@ def serve(listener, token):
 
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
-        token = json.load(file)["token"]
-    serve(socket.socket(fileno=3), token).serve_forever()
+        settings = json.load(file)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = serve(listener, settings["token"])
+    for platform in server.RequestHandlerClass.state.platforms.values():
+        platform.find(platform.serving)["good"] = False
+    write_private(settings["port"], str(listener.getsockname()[1]))
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import front
 import lock_queue
 import pq
 import redis_memory
+import releases
 import replica
 import runaways
 
@@ -129,6 +130,7 @@ SCENARIOS = {
     **front.SCENARIOS,
     **lock_queue.SCENARIOS,
     **runaways.SCENARIOS,
+    **releases.SCENARIOS,
     **replica.SCENARIOS,
 }
 
