@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "files_internal.h"
@@ -48,29 +47,21 @@ static bool write_all(int fd, const char *text, size_t len, size_t *written) {
 
 /* -- write: a new file takes the name when it is whole and on disk ----------------------------- */
 
-static int open_beside(struct files_change *change, char name[40]) {
-  unsigned long long chance = 0;
-  if (getrandom(&chance, sizeof chance, 0) != sizeof chance) return -1;
-  snprintf(name, 40, ".opsrun-%016llx", chance);
-  return openat(change->parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-}
-
-static bool finish_write(struct files_change *change, int fd, const char *name) {
+static bool finish_write(struct files_change *change, struct files_fresh *fresh) {
   const struct files_request *request = &change->job->request;
   bool there = change->facts.st_ino != 0;
   mode_t mode = request->mode >= 0 ? (mode_t)request->mode
                 : there            ? change->facts.st_mode & 07777
                                    : 0644;
   size_t written;
-  if (!write_all(fd, request->text, request->text_len, &written))
+  if (!write_all(fresh->fd, request->text, request->text_len, &written))
     return files_leave_errno(change, "write");
-  if (there && fchown(fd, change->facts.st_uid, change->facts.st_gid) != 0)
+  if (there && fchown(fresh->fd, change->facts.st_uid, change->facts.st_gid) != 0)
     return files_leave_errno(change, "keep the owner of");
-  if (fchmod(fd, mode) != 0 || fsync(fd) != 0) return files_leave_errno(change, "write");
-  unsigned flags = request->create ? RENAME_NOREPLACE : 0;
-  if (renameat2(change->parent, name, change->parent, change->base, flags) != 0)
-    return files_leave_errno(change, "put the new text in place of");
-  return true;
+  if (fchmod(fresh->fd, mode) != 0 || fsync(fresh->fd) != 0)
+    return files_leave_errno(change, "write");
+  return files_fresh_name(fresh, change->base, !request->create) ||
+         files_leave_errno(change, "put the new text in place of");
 }
 
 static bool write_item(struct files_change *change) {
@@ -82,12 +73,11 @@ static bool write_item(struct files_change *change) {
   change->after = (int64_t)request->text_len;
   change->created = !there;
   if (request->dry) return true;
-  char name[40];
-  int fd = open_beside(change, name);
-  if (fd < 0) return files_leave_errno(change, "write a new file beside");
-  bool good = finish_write(change, fd, name);
-  if (!good) unlinkat(change->parent, name, 0);
-  close(fd);
+  struct files_fresh fresh;
+  bool good = files_fresh_open(&fresh, change->parent)
+                  ? finish_write(change, &fresh)
+                  : files_leave_errno(change, "write a new file beside");
+  files_fresh_close(&fresh);
   return good && (sync_directory(change) || files_leave_errno(change, "sync the directory of"));
 }
 

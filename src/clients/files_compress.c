@@ -15,8 +15,9 @@ enum { CHUNK = 128 * 1024, GZIP_WINDOW = 15 + 16 };
 
 struct squeeze {
   struct files_change *change;
-  int source, target;
-  char target_name[256], temporary[256];
+  int source;
+  struct files_fresh target;
+  char target_name[256];
   unsigned char in[CHUNK], out[CHUNK];
   int64_t read, written;
 };
@@ -24,7 +25,7 @@ struct squeeze {
 static bool put(struct squeeze *squeeze, size_t len) {
   size_t done = 0;
   while (done < len) {
-    ssize_t put_now = write(squeeze->target, squeeze->out + done, len - done);
+    ssize_t put_now = write(squeeze->target.fd, squeeze->out + done, len - done);
     if (put_now < 0 && errno == EINTR) continue;
     if (put_now < 0) return files_leave_errno(squeeze->change, "write what is compressed of");
     done += (size_t)put_now;
@@ -77,9 +78,9 @@ static bool verify_content(struct squeeze *squeeze) {
   if (inflateInit2(&stream, GZIP_WINDOW) != Z_OK) return files_leave(change, "out of memory");
   int state = Z_OK;
   int64_t total = 0;
-  bool good = lseek(squeeze->target, 0, SEEK_SET) == 0;
+  bool good = lseek(squeeze->target.fd, 0, SEEK_SET) == 0;
   while (good && state == Z_OK && !work_stopped(&change->job->work)) {
-    ssize_t got = get(squeeze->target, squeeze->in);
+    ssize_t got = get(squeeze->target.fd, squeeze->in);
     if (got <= 0) break;
     stream.next_in = squeeze->in;
     stream.avail_in = (uInt)got;
@@ -114,16 +115,14 @@ static bool is_unchanged(struct squeeze *squeeze) {
 static bool put_in_place(struct squeeze *squeeze) {
   struct files_change *change = squeeze->change;
   const struct timespec times[2] = {change->facts.st_atim, change->facts.st_mtim};
-  if (fchown(squeeze->target, change->facts.st_uid, change->facts.st_gid) != 0)
+  if (fchown(squeeze->target.fd, change->facts.st_uid, change->facts.st_gid) != 0)
     return files_leave_errno(change, "keep the owner of");
-  if (fchmod(squeeze->target, change->facts.st_mode & 07777) != 0 ||
-      futimens(squeeze->target, times) != 0 || fsync(squeeze->target) != 0)
+  if (fchmod(squeeze->target.fd, change->facts.st_mode & 07777) != 0 ||
+      futimens(squeeze->target.fd, times) != 0 || fsync(squeeze->target.fd) != 0)
     return files_leave_errno(change, "finish");
   if (!is_unchanged(squeeze)) return false;
-  if (renameat2(change->parent, squeeze->temporary, change->parent, squeeze->target_name,
-                RENAME_NOREPLACE) != 0)
+  if (!files_fresh_name(&squeeze->target, squeeze->target_name, false))
     return files_leave(change, "cannot make '%s': %s", squeeze->target_name, strerror(errno));
-  squeeze->temporary[0] = '\0';
   int directory = openat(change->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   bool synced = directory >= 0 && fsync(directory) == 0;
   if (directory >= 0) close(directory);
@@ -166,14 +165,8 @@ static bool run_squeeze(struct files_change *change, struct squeeze *squeeze) {
                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (squeeze->source < 0) return files_leave_errno(change, "open");
   if (!is_unchanged(squeeze)) return false;
-  snprintf(squeeze->temporary, sizeof squeeze->temporary, ".opsrun-%lx-%lx.gz", (long)getpid(),
-           (unsigned long)change->facts.st_ino);
-  squeeze->target = openat(change->parent, squeeze->temporary,
-                           O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (squeeze->target < 0) {
-    squeeze->temporary[0] = '\0';
+  if (!files_fresh_open(&squeeze->target, change->parent))
     return files_leave_errno(change, "write a compressed file beside");
-  }
   return compress_content(squeeze) && verify_content(squeeze) && put_in_place(squeeze);
 }
 
@@ -181,15 +174,14 @@ bool files_compress_item(struct files_change *change) {
   struct squeeze *squeeze = calloc(1, sizeof *squeeze);
   if (squeeze == NULL) return files_leave(change, "out of memory");
   squeeze->change = change;
-  squeeze->source = squeeze->target = -1;
+  squeeze->source = squeeze->target.fd = -1;
   bool good = is_fit(change, squeeze);
   if (good && !change->job->request.dry) {
     good = run_squeeze(change, squeeze);
     change->after = squeeze->written;
   }
-  if (squeeze->temporary[0] != '\0') unlinkat(change->parent, squeeze->temporary, 0);
   if (squeeze->source >= 0) close(squeeze->source);
-  if (squeeze->target >= 0) close(squeeze->target);
+  files_fresh_close(&squeeze->target);
   free(squeeze);
   return good;
 }

@@ -86,6 +86,23 @@ struct files_change {
 bool files_compress_item(struct files_change *change);
 bool files_remove_item(struct files_change *change);
 
+/* -- files_fresh.c: a file that has no name until it is whole. */
+struct files_fresh {
+  int parent; /* borrowed: the directory it will be in */
+  int fd;     /* read and write, mode 0600; -1 when it is not open */
+  char name[40];
+};
+
+/* False: errno says why. */
+bool files_fresh_open(struct files_fresh *fresh, int parent);
+
+/* It is whole: gives it its name, in place of what has it now when `replace`. False: errno says why,
+   EEXIST that something has it. */
+bool files_fresh_name(struct files_fresh *fresh, const char *name, bool replace);
+
+/* Closes it; what has not got its name is gone. */
+void files_fresh_close(struct files_fresh *fresh);
+
 /* Sets `why` and returns false. */
 bool files_leave(struct files_change *change, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

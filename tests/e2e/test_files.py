@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import contextlib
 import os
 import shutil
 import signal
@@ -37,15 +38,15 @@ class Files(unittest.TestCase):
         os.utime(path, (moment, moment))
         return path
 
-    def start(self, body, *words, uses=None):
+    def start(self, body, *words, uses=None, before=()):
         """One step; D is the directory that may be changed."""
         playbook = os.path.join(self.room, "play.lua")
         with open(playbook, "w") as file:
             file.write(f'playbook {{ title = "Files", uses = {{ files = {{ "{uses or self.data}" }} }} }}\n'
                        f'local D = "{self.data}"\nstep("Do it", function()\n{body}\nend)\n')
-        kept = {k: os.environ[k] for k in ("PATH", "HOME", "LSAN_OPTIONS", "ASAN_OPTIONS") if k in os.environ}
+        kept = {k: os.environ[k] for k in ("PATH", "HOME", "LSAN_OPTIONS", "ASAN_OPTIONS", "UV_THREADPOOL_SIZE") if k in os.environ}
         return subprocess.Popen(
-            [OPSRUN, "play", playbook, "-e", "here", "--config", os.path.join(self.room, "config"), *words],
+            [*before, OPSRUN, "play", playbook, "-e", "here", "--config", os.path.join(self.room, "config"), *words],
             env={**kept, "OPSRUN_HOME": os.path.join(self.room, "home")}, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=self.room)
 
@@ -268,14 +269,62 @@ class Files(unittest.TestCase):
         with open(big, "w") as file:
             file.truncate(1 << 36)
         process = self.start('files.compress(D .. "/big.log")')
-        wait_until(lambda: len(os.listdir(self.data)) == 2)
+        self.assertTrue(wait_until(lambda: self.makes(process)))
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)  # the first one lets the change go on
-        self.assertEqual(len(os.listdir(self.data)), 2)
+        self.assertTrue(self.makes(process))
         process.send_signal(signal.SIGINT)
         done = self.end(process)
         self.expect(done, 130)
         self.assertEqual(os.listdir(self.data), ["big.log"])
+
+    def makes(self, process):
+        """Has it a file open in D that has no name yet, and something in it?"""
+        with contextlib.suppress(FileNotFoundError):
+            for fd in os.listdir(f"/proc/{process.pid}/fd"):
+                path = os.readlink(f"/proc/{process.pid}/fd/{fd}")
+                if path.startswith(self.data) and path.endswith(" (deleted)"):
+                    return os.stat(f"/proc/{process.pid}/fd/{fd}").st_size > 0
+        return False
+
+    def test_kill_minus_nine_while_it_compresses_or_writes_leaves_nothing_beside_the_original(self):
+        big = os.path.join(self.data, "big.log")
+        with open(big, "w") as file:
+            file.truncate(1 << 36)
+        process = self.start('files.compress(D .. "/big.log")')
+        self.assertTrue(wait_until(lambda: self.makes(process)))
+        process.kill()
+        process.communicate()
+        self.assertEqual(os.listdir(self.data), ["big.log"])
+
+    def test_where_a_file_cannot_be_without_a_name_it_has_one_meanwhile(self):
+        """strace says of each O_TMPFILE that the file system does not know it."""
+        self.put("a.log", "x" * 1000)
+        body = 'files.write(D .. "/new", "text") files.write(D .. "/new", "again") files.compress(D .. "/a.log")'
+        log = os.path.join(self.room, "trace")
+
+        def traced(*more):
+            os.environ["UV_THREADPOOL_SIZE"] = "1"      # one thread, so that its calls can be counted
+            try:
+                process = self.start(body, before=("strace", "-f", "-qq", "-o", log, "-P", self.data, "-e", "trace=openat", *more))
+            finally:
+                del os.environ["UV_THREADPOOL_SIZE"]
+            done = self.end(process)
+            with open(log) as file:
+                return done, file.read().splitlines()
+
+        done, calls = traced()
+        self.expect(done, 0)
+        nameless = [n for n, call in enumerate(calls, 1) if "O_TMPFILE" in call]
+        self.assertEqual(len(nameless), 3, calls)
+        for number in nameless:
+            os.unlink(os.path.join(self.data, "a.log.gz"))
+            os.unlink(os.path.join(self.data, "new"))
+            self.put("a.log", "x" * 1000)
+            done, calls = traced("-e", f"inject=openat:error=EOPNOTSUPP:when={number}")
+            self.expect(done, 0)
+            self.assertEqual(sum("INJECTED" in call for call in calls), 1, calls)
+            self.assertEqual(sorted(os.listdir(self.data)), ["a.log.gz", "new"])
 
     def test_the_first_signal_ends_a_look(self):
         big = os.path.join(self.data, "big")
