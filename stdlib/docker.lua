@@ -41,6 +41,22 @@ function docker.keep_logs(name, lines)
     shell.read({ "docker", "logs", "--timestamps", "--tail", tostring(lines), name }, { net = true }).text .. "\n")
 end
 
+--- What each container that runs takes now.
+---@param host string? a host of the environment; without it: this machine
+---@return table rows name, cpu (percent of one processor), memory ("120MiB / 512MiB", the limit behind it), memory_percent,
+--- processes; as docker says them
+function docker.stats(host)
+  local rows = { columns = { "name", "cpu", "memory", "memory_percent", "processes" } }
+  local words = { "docker", "stats", "--no-stream", "--format", "{{json .}}" }
+  for i, item in ipairs(shell.read(words, { host = host, net = not host or nil, timeout = "1m" }):rows()) do
+    rows[i] = {
+      name = item.Name, cpu = tonumber((item.CPUPerc:gsub("%%", ""))), memory = item.MemUsage,
+      memory_percent = tonumber((item.MemPerc:gsub("%%", ""))), processes = tonumber(item.PIDs),
+    }
+  end
+  return rows
+end
+
 --- Shows what docker takes on disk, by kind.
 function docker.show_use()
   show(shell.read({ "docker", "system", "df" }, { net = true }).text, { title = "docker" })

@@ -37,6 +37,10 @@ return {
     "remove-old-backups", "remove-old-temporary-files", "cut-oversized-live-logs",
     "look-again see-that-the-database-writes see-that-the-application-is-well", "keep-it-from-coming-back", "tell",
   },
+  ["incident/high-cpu"] = {
+    "measure-the-processors look-at-the-containers", "look-at-the-database", "look-for-deploys-cron-jobs-and-backups", "start-more-workers",
+    "find-the-runaway-job rein-it-in", "see-whether-it-lasts watch-it-calm-down", "tell",
+  },
   ["incident/high-db-cpu"] = {
     "measure-the-processors save-what-runs", "save-what-runs", "find-slow-statements", "look-at-the-server-s-own-work",
     "find-runaway-statements end-runaway-statements", "find-tables-without-a-fitting-index", "note-what-is-left",
