@@ -13,6 +13,10 @@ return {
   http     = {
     api    = { base = env "APP_URL", bearer = secret.env "ADMIN_TOKEN" },
     secure = { base = env "APP_TLS_URL", ca = env "APP_CA" },
+    vercel = { base = env "VERCEL_URL", bearer = secret.env "VERCEL_TOKEN" },          -- ./dev lab break bad-deployment
+    netlify = { base = env "NETLIFY_URL", bearer = secret.env "NETLIFY_TOKEN" },
+    shop   = { base = env "SHOP_URL" },
+    docs   = { base = env "DOCS_URL" },
   },
   smtp     = {
     url  = env "SMTP_URL", ca = env "APP_CA", from = "opsrun@lab.example",
@@ -25,8 +29,11 @@ return {
   },
   hosts    = { web = { "web1", "web2", config = env "SSH_CONFIG", reads = { "cat", "date" } } },
   services = {      -- it runs on another machine of the lab: what a command leaves behind here ends with it
+    shop = { vercel = "prj_lab", team = "team_lab", http = "vercel" },
+    docs = { netlify = "lab-site", http = "netlify" },
     nightly = { host = "web1", start = env "LAB_NIGHTLY_START", stop = env "LAB_NIGHTLY_STOP", pid_file = env "LAB_NIGHTLY_PID" },
-    app = { host = "web1", start = env "LAB_APP_START", stop = env "LAB_APP_STOP", status = env "LAB_APP_STATUS" },
+    app = { host = "web1", releases = env "LAB_RELEASES", current = env "LAB_CURRENT",    -- ./dev lab break bad-release
+            start = env "LAB_APP_START", stop = env "LAB_APP_STOP", status = env "LAB_APP_STATUS" },
     postgres = { host = "web1", start = env "LAB_POSTGRES_START", stop = env "LAB_POSTGRES_STOP", pid_file = env "LAB_POSTGRES_PID" },
   },
   logs     = {
@@ -72,6 +79,14 @@ return {
     ["incident/database-down"] = {                                                    -- also: database-recovering, database-disk-full
       api = "api", service = "postgres", log = "postgres", data = env "LAB_POSTGRES_DATA", clients = { "app" }, team = "team",
       oncall = "oncall", pause = "300ms", poll = "300ms", reconnect = "5s",
+    },
+    ["deploy/rollback"] = {                                                           -- ./dev lab break bad-release
+      version_at = "version", db = "primary", migrations = "schema_migrations", migration_name = "name", migration_at = "applied_at",
+      recover = "20s", poll = "300ms", team = "team", oncall = "oncall",
+    },
+    ["deploy/verify"] = {
+      version_at = "version", db = "primary", endpoints = { "/api/health" }, figures = "/api/admin/monitoring/analytics",
+      time_name = "avg_response_time", logs = "app", poll = "1s", team = "team",
     },
     ["incident/db-exhaustion"] = {
       api  = "api",
