@@ -13,6 +13,7 @@ return {
   http     = {
     api    = { base = env "APP_URL", bearer = secret.env "ADMIN_TOKEN" },
     secure = { base = env "APP_TLS_URL", ca = env "APP_CA" },
+    site   = { base = env "SITE_URL" },
     vercel = { base = env "VERCEL_URL", bearer = secret.env "VERCEL_TOKEN" },          -- ./dev lab break bad-deployment
     netlify = { base = env "NETLIFY_URL", bearer = secret.env "NETLIFY_TOKEN" },
     shop   = { base = env "SHOP_URL" },
@@ -33,12 +34,15 @@ return {
     docs = { netlify = "lab-site", http = "netlify" },
     nightly = { host = "web1", start = env "LAB_NIGHTLY_START", stop = env "LAB_NIGHTLY_STOP", pid_file = env "LAB_NIGHTLY_PID" },
     app = { host = "web1", releases = env "LAB_RELEASES", current = env "LAB_CURRENT",    -- ./dev lab break bad-release
-            start = env "LAB_APP_START", stop = env "LAB_APP_STOP", status = env "LAB_APP_STATUS" },
+            start = env "LAB_APP_START", stop = env "LAB_APP_STOP", status = env "LAB_APP_STATUS", pid_file = env "LAB_APP_PID" },
+    ["app-2"] = { host = "web2", start = env "LAB_APP_2_START", stop = env "LAB_APP_2_STOP", status = env "LAB_APP_2_STATUS",
+                  pid_file = env "LAB_APP_2_PID" },                                   -- ./dev lab break service-degradation
     postgres = { host = "web1", start = env "LAB_POSTGRES_START", stop = env "LAB_POSTGRES_STOP", pid_file = env "LAB_POSTGRES_PID" },
   },
   logs     = {
     app      = { paths = { env "APP_LOG" }, format = "json" },
     postgres = { paths = { env "POSTGRES_LOG" } },
+    access   = { paths = { env "ACCESS_LOG" }, format = "nginx" },
   },
   params   = {
     ["daily/health-check"] = {
@@ -87,6 +91,11 @@ return {
     ["deploy/verify"] = {
       version_at = "version", db = "primary", endpoints = { "/api/health" }, figures = "/api/admin/monitoring/analytics",
       time_name = "avg_response_time", logs = "app", poll = "1s", team = "team",
+    },
+    ["incident/service-degradation"] = {                                              -- eval "$(./dev lab env)" after the break
+      api = "site", paths = { "/api/orders/17" }, probes = 2, access = "access", logs = "app", providers = { "api" },
+      deploys_api = "api", recent = "1h", db = "primary", cache = "cache", services = { "app", "app-2" }, sample = "5s",
+      least = 5, crit = 800, hard = 900, pause = "1s", calm = "5s", poll = "1s", team = "team", oncall = "oncall",
     },
     ["incident/db-exhaustion"] = {
       api  = "api",

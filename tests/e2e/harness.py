@@ -83,6 +83,10 @@ class Lab:
 
     def up(self):
         self.call("up")
+        return self.read_env()
+
+    def read_env(self):
+        """Also after a break that brings more servers."""
         self.env = {}
         for line in self.call("env").splitlines():
             name, value = line.removeprefix("export ").split("=", 1)
