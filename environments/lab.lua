@@ -72,6 +72,10 @@ return {
     ["incident/replication-lag"] = { replica = "replica", team = "team", dba = "oncall" },
     ["incident/high-db-cpu"] = { team = "team", dba = "oncall" },
     ["incident/high-cpu"] = { db = "primary", team = "team", oncall = "oncall" },     -- ./dev lab break high-cpu
+    ["incident/high-memory"] = {                                                      -- ./dev lab break memory-leak
+      host = "web1", service = "app", api = "api", heap = "/api/admin/memory", signal = "USR2", snapshots = env "LAB_HEAP",
+      team = "team", oncall = "oncall",
+    },
     ["incident/disk-space"] = {                                                       -- ./dev lab break disk-space
       mount = env "LAB_DISK", logs = env "LAB_DISK_LOGS", tmp = env "LAB_DISK_TMP", backups = env "LAB_DISK_BACKUPS",
       journal = env "LAB_DISK_JOURNAL", live_max = "8mb", api = "api", db = "primary", team = "team", oncall = "oncall",

@@ -6,6 +6,7 @@
   /api/admin/monitoring/analytics /api/admin/database/performance /api/admin/queues/stats   bearer token
   /api/cache/analytics           open; these four tell the numbers the lab was told to tell
   /api/exam-info … /api/cache/warm …      a cache and what is kept in it, while a scenario gives it one: app_cache.py
+  /api/admin/memory              its heap; it leaks, and writes snapshots, in app_memory.py
   /v6/deployments /api/v2/status.json     stand in for Vercel's API and a provider's status page
   /hooks/team                    a webhook for messages to people
   /pagerduty/v2/enqueue          stands in for PagerDuty's Events API v2, which checks what it gets
@@ -27,6 +28,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import app_cache
+import app_memory
 import pq
 from processes import write_private
 
@@ -100,6 +102,8 @@ class State:
             self.status = wish.get("status", self.status)
             self.paths = wish.get("paths", self.paths)
             self.broken = wish.get("broken", self.broken)
+            if "leak" in wish:
+                app_memory.HEAP.leak(wish["leak"])
             self.numbers = {name: {**told, **wish.get("numbers", {}).get(name, {})}
                             for name, told in self.numbers.items()}
             return {"delay": self.delay, "status": self.status, "paths": self.paths}
@@ -313,6 +317,7 @@ NUMBERS_AT = {
 ROUTES = {
     **{("GET", path): Handler.numbers for path in NUMBERS_AT},
     **app_cache.ROUTES,
+    **app_memory.ROUTES,
     ("GET", "/"): Handler.index,
     ("GET", "/health"): Handler.health,
     ("GET", "/api/orders/N"): Handler.order,
@@ -353,6 +358,7 @@ def main():
     Handler.state = State(config)
     Handler.state.release = read_release(os.path.dirname(os.path.abspath(sys.argv[1])))
     Handler.state.database.query("SELECT 1")      # there before a scenario takes the last slots
+    app_memory.HEAP.listen(os.path.dirname(os.path.abspath(sys.argv[1])))
     listen = config.get("listen", {})
     plain, secure = (Server(("127.0.0.1", listen.get(kind, 0)), Handler) for kind in ("http", "https"))
     secure.context = Handler.state.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -23,6 +23,7 @@ import database_down
 import disk_space
 import pq
 import front
+import memory_leak
 import releases
 import replica
 import s3_peer
@@ -260,7 +261,7 @@ def environment(lab):
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
         pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"
-    return pairs | disk_space.environment(lab) | busy_job.environment(lab) | s3_peer.environment(lab) | replica.environment(lab) | releases.environment(lab) | ssh_peer.environment(lab) | \
+    return pairs | disk_space.environment(lab) | busy_job.environment(lab) | memory_leak.environment(lab) | s3_peer.environment(lab) | replica.environment(lab) | releases.environment(lab) | ssh_peer.environment(lab) | \
         database_down.environment(lab)
 
 

@@ -13,6 +13,7 @@ import database_down
 import disk_space
 import front
 import lock_queue
+import memory_leak
 import pq
 import redis_memory
 import releases
@@ -129,6 +130,7 @@ SCENARIOS = {
     **disk_space.SCENARIOS,
     **front.SCENARIOS,
     **lock_queue.SCENARIOS,
+    **memory_leak.SCENARIOS,
     **runaways.SCENARIOS,
     **releases.SCENARIOS,
     **replica.SCENARIOS,
