@@ -51,7 +51,7 @@ class Whole(AssessTest):
         self.expect(done, out=["WOULD tell team the assessment", "nothing was changed"])
         self.assertEqual({r["method"] for r in self.app("requests")}, {"GET"})
 
-    def test_with_all_targets_named_all_is_looked_at(self):
+    def test_live_with_all_targets_named_all_is_looked_at(self):
         env = self.commands()
         room = env["PATH"].split(":")[0]
         with open(os.path.join(room, "vercel"), "w", encoding="ascii") as file:

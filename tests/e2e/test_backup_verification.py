@@ -119,7 +119,7 @@ class Whole(Backups):
         self.expect_untouched(before, done)
         self.assertEqual(self.told(), ({}, []))
 
-    def test_a_good_backup_is_restored_compared_and_dropped(self):
+    def test_live_a_good_backup_is_restored_compared_and_dropped(self):
         before, seen = self.fingerprint(), set()
         over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Playbook db-exhaustion on a real server: dry, refused, answered, on a terminal, again."""
+"""Playbook incident/db-exhaustion.lua on a real server: dry, refused, answered, on a terminal, again."""
 
 import json
 import os
@@ -113,7 +113,7 @@ class Played(LabTest):
         self.assertEqual(self.lab.sessions(), before)
         self.assertEqual(self.ended(), [])
 
-    def test_answered_it_frees_the_server_and_the_second_play_has_nothing_to_do(self):
+    def test_live_it_frees_the_server_and_the_second_play_has_nothing_to_do(self):
         busy = self.lab.sessions("active")
         silent = self.lab.sessions("idle", "idle in transaction")
         done = self.opsrun(*PLAY, "--answer", f"{GATE}=yes")

@@ -116,7 +116,7 @@ class Whole(Health):
         self.assertEqual(skipped, ["Containers", "Errors in the journal", "Newest backup", "Units"])
         print(f"{len(measured)} measured, {len(skipped)} skipped aloud, {done.seconds:.2f} s")
 
-    def test_with_all_targets_named_every_line_is_measured(self):
+    def test_live_with_all_targets_named_every_line_is_measured(self):
         done = self.opsrun(*PLAY, "--json", "-p", "units=nginx", "-p", "containers=api", "-p", self.backup(),
                            env=self.commands())
         self.expect(done, code=0)
