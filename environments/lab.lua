@@ -37,6 +37,7 @@ return {
             start = env "LAB_APP_START", stop = env "LAB_APP_STOP", status = env "LAB_APP_STATUS", pid_file = env "LAB_APP_PID" },
     ["app-2"] = { host = "web2", start = env "LAB_APP_2_START", stop = env "LAB_APP_2_STOP", status = env "LAB_APP_2_STATUS",
                   pid_file = env "LAB_APP_2_PID" },                                   -- ./dev lab break service-degradation
+    worker = { compose = "worker", dir = env "OPSRUN_LAB_DIR", host = "web1" },         -- ./dev lab break queue-depth
     postgres = { host = "web1", start = env "LAB_POSTGRES_START", stop = env "LAB_POSTGRES_STOP", pid_file = env "LAB_POSTGRES_PID" },
   },
   logs     = {
@@ -68,6 +69,10 @@ return {
       recent = "2s", poll = "1s", sample = "1s", pace = "200ms", team = "team", mail = "report",
     },
     ["incident/deadlocks"] = { log = "postgres", team = "team", lead = "oncall" },
+    ["incident/queue-depth"] = {                                                      -- ./dev lab break queue-depth, queue-poisoned
+      service = "worker", jobs = "cache", queues = { "media" }, log_files = env "LAB_WORKERS_LOG", db = "primary",
+      retry = "/api/admin/queues/retry", sample = "2s", poll = "500ms", team = "team", oncall = "oncall",
+    },
     ["incident/redis-memory"] = { calm = "1s", poll = "100ms" },                      -- ./dev lab break redis-memory
     ["incident/replication-lag"] = { replica = "replica", team = "team", dba = "oncall" },
     ["incident/high-db-cpu"] = { team = "team", dba = "oncall" },
@@ -101,6 +106,7 @@ return {
       deploys_api = "api", recent = "1h", db = "primary", cache = "cache", services = { "app", "app-2" }, sample = "5s",
       least = 5, crit = 800, hard = 900, pause = "1s", calm = "5s", poll = "1s", team = "team", oncall = "oncall",
     },
+    ["scale/workers"] = { db = "primary", pool = 1, api = "api", cores = 0, poll = "200ms", over = "500ms" },     -- it has none to spare
     ["incident/db-exhaustion"] = {
       api  = "api",
       team = "team",

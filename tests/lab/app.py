@@ -6,6 +6,7 @@
   /api/admin/monitoring/analytics /api/admin/database/performance /api/admin/queues/stats   bearer token
   /api/cache/analytics           open; these four tell the numbers the lab was told to tell
   /api/exam-info … /api/cache/warm …      a cache and what is kept in it, while a scenario gives it one: app_cache.py
+  /api/admin/queues/stats failed retry    jobs in redis, while a scenario gives it some: job_queue.py
   /api/admin/memory              its heap; it leaks, and writes snapshots, in app_memory.py
   /v6/deployments /api/v2/status.json     stand in for Vercel's API and a provider's status page
   /hooks/team                    a webhook for messages to people
@@ -29,6 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import app_cache
 import app_memory
+import job_queue
 import pq
 from processes import write_private
 
@@ -90,14 +92,16 @@ class State:
         self.broken = None      # the flag whose feature fails
         with self.lock:
             self.delay, self.status, self.paths, self.requests = 0.0, None, None, []
-            self.numbers, self.cache = NUMBERS, None
+            self.numbers, self.cache, self.queue = NUMBERS, None, None
 
     def change(self, wish):
         """{"delay": seconds, "status": 503 or null, "paths": ["/health", …] or null for all,
-        "numbers": {"queues": {"depth": 2000}}, "cache": the URL of a redis or null}"""
+        "numbers": {"queues": {"depth": 2000}}, "cache", "queue": the URL of a redis or null}"""
         with self.lock:
             if "cache" in wish:
                 self.cache = app_cache.Cache(wish["cache"], self.database) if wish["cache"] else None
+            if "queue" in wish:
+                self.queue = job_queue.Queue(wish["queue"]) if wish["queue"] else None
             self.delay = float(wish.get("delay", self.delay))
             self.status = wish.get("status", self.status)
             self.paths = wish.get("paths", self.paths)
@@ -317,7 +321,9 @@ NUMBERS_AT = {
 ROUTES = {
     **{("GET", path): Handler.numbers for path in NUMBERS_AT},
     **app_cache.ROUTES,
+    **job_queue.ROUTES,
     **app_memory.ROUTES,
+    **job_queue.ROUTES,
     ("GET", "/"): Handler.index,
     ("GET", "/health"): Handler.health,
     ("GET", "/api/orders/N"): Handler.order,

@@ -255,6 +255,7 @@ def environment(lab):
         "MAILS": lab.path("mails.jsonl"),
         "POSTGRES_LOG": lab.path("postgres.log"),
         "APP_LOG": lab.path("app.log"),
+        "LAB_WORKERS_LOG": lab.path("workers.log"),
         **{f"LAB_APP_{verb.upper()}": f"{lab.path('bin', 'app-service')} {verb}" for verb in ("start", "status", "stop")},
         **front.environment(lab),
     }

@@ -15,6 +15,7 @@ import front
 import lock_queue
 import memory_leak
 import pq
+import queue_scenarios
 import redis_memory
 import releases
 import replica
@@ -130,6 +131,7 @@ SCENARIOS = {
     **disk_space.SCENARIOS,
     **front.SCENARIOS,
     **lock_queue.SCENARIOS,
+    **queue_scenarios.SCENARIOS,
     **memory_leak.SCENARIOS,
     **runaways.SCENARIOS,
     **releases.SCENARIOS,

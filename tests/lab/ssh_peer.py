@@ -80,9 +80,10 @@ def start(lab, on_free_port):
     os.mkdir(room, 0o700)
     write_private(os.path.join(room, "authorized_keys"), make_key(os.path.join(room, "user.key")) + "\n")
     keys = {name: make_key(os.path.join(room, f"{name}.key")) for name in NAMES}
+    path = f"SetEnv PATH={lab.path('bin')}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"      # the lab's own commands are there, too
     ports = {}
     for name in NAMES:
-        ports[name] = on_free_port(lambda port, name=name: start_server(lab.processes, room, name, port))
+        ports[name] = on_free_port(lambda port, name=name: start_server(lab.processes, room, name, port, path))
     write_client_files(room, ports, keys)
     return ports
 
