@@ -323,7 +323,6 @@ ROUTES = {
     **app_cache.ROUTES,
     **job_queue.ROUTES,
     **app_memory.ROUTES,
-    **job_queue.ROUTES,
     ("GET", "/"): Handler.index,
     ("GET", "/health"): Handler.health,
     ("GET", "/api/orders/N"): Handler.order,
