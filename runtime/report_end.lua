@@ -66,6 +66,17 @@ local function worth_a_line(checks)
   return list
 end
 
+--- Whoever looks at stderr only, such as cron's mail, is told as well; behind the summary, since both may be one file.
+local function say_on_stderr(e)
+  if e.failure then
+    local waits = e.failure.kind == "suspended"
+    host.term.message(waits and "note" or "error", report_end.failure_text(e), e.failure.hint)
+  end
+  for _, text in ipairs(e.also) do
+    host.term.message("error", text)
+  end
+end
+
 --- Prints the summary.
 ---@param e table the run.end event
 function report_end.show(e)
@@ -81,18 +92,12 @@ function report_end.show(e)
   if e.failure then
     local waits = e.failure.kind == "suspended"
     item(waits and "waits" or "error", report_end.failure_text(e), waits and "yellow" or "red")
-    if not report_lines.page then -- whoever looks at stderr only, such as cron's mail, is told as well
-      host.term.message(waits and "note" or "error", report_end.failure_text(e), e.failure.hint)
-    end
     if e.failure.hint then
       item(waits and "then" or "try", e.failure.hint)
     end
   end
   for _, text in ipairs(e.also) do
     item("error", text, "red")
-    if not report_lines.page then
-      host.term.message("error", text)
-    end
   end
   for i, change in ipairs(counted(e.rehearsed or {})) do
     item(i == 1 and "rehearsed" or "", change)
@@ -131,6 +136,9 @@ function report_end.show(e)
   end
   for i, next_command in ipairs(e.next) do
     item(i == 1 and "next" or "", next_command)
+  end
+  if not report_lines.page then
+    say_on_stderr(e)
   end
 end
 

@@ -2,11 +2,12 @@
 
 import os
 import re
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from author import HEADER, AuthorTest  # noqa: E402
-from harness import main  # noqa: E402
+from harness import OPSRUN, ROOT, main  # noqa: E402
 
 EXAMPLE = '''--- Database connection exhaustion: see who holds the connections, free the idle ones, watch the pool recover.
 ---@usage opsrun play incident/db-exhaustion.lua -e production -p idle=10m
@@ -75,6 +76,21 @@ class Example(AuthorTest):
         self.assertLess(self.lab.percent(), 80)
         again = self.opsrun("play", path, "-e", "lab", "-p", "idle=5m")
         self.expect(again, code=0, out=["skipped: no session has been idle longer than 5m"])
+
+
+class Output(AuthorTest):
+
+    def test_what_stderr_is_told_comes_behind_the_summary_when_both_are_one_file(self):
+        book = self.write("books/trial.lua", HEADER + 'step("Try", function() shell.run { "false" } end)\n')
+        path = self.path("both")
+        with open(path, "wb") as both:
+            done = subprocess.run([OPSRUN, "play", book, "-e", "lab"], stdin=subprocess.DEVNULL, stdout=both, stderr=both,
+                                  env=self.environ(), cwd=ROOT, check=False)
+        with open(path, encoding="utf-8") as both:
+            lines = both.read().splitlines()
+        self.assertEqual(done.returncode, 1, lines)
+        self.assertRegex(lines[-2], r"^ +opsrun log \S+$")
+        self.assertRegex(lines[-1], r"^opsrun: step 'Try', trial.lua:2: 'false' exited with 1$")
 
 
 class Results(AuthorTest):
