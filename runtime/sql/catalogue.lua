@@ -182,7 +182,7 @@ local function open_questions(verdict, base)
     base.path, functions, qualified[1], qualified[2], operators, types, qualified_types[1],
     qualified_types[2], relations, qualified_relations[1], qualified_relations[2],
   }
-  local item, key, open = { facts.follow, n = #lists }, {}, false
+  local item, key, open = { facts.follow, n = #lists }, {}, next(base.comparison) ~= nil
   for i, list in ipairs(lists) do
     item[i + 1] = bind.names(list)
     key[i] = item[i + 1]

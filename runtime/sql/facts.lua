@@ -35,6 +35,11 @@ SELECT 'cast', array_agg(DISTINCT
   format('%s as %s by %s', c.castsource::regtype, c.casttarget::regtype, c.castfunc::regproc)::name)
 FROM pg_cast c WHERE c.castsource < 16384 AND c.casttarget < 16384 AND c.castfunc >= 16384
 UNION ALL
+SELECT 'comparison', array_agg(DISTINCT p.proname) FROM pg_proc p WHERE p.oid >= 16384 AND (
+  EXISTS (SELECT FROM pg_amproc s WHERE s.amproc = p.oid AND s.amproclefttype < 16384 AND s.amprocrighttype < 16384)
+  OR EXISTS (SELECT FROM pg_amop s JOIN pg_operator o ON o.oid = s.amopopr
+    WHERE o.oprcode = p.oid AND s.amoplefttype < 16384 AND s.amoprighttype < 16384))
+UNION ALL
 SELECT 'volatile', array_agg(DISTINCT p.proname)
 FROM pg_proc p WHERE p.oid < 16384 AND p.provolatile = 'v' AND p.pronamespace = 'pg_catalog'::regnamespace]]
 
@@ -52,6 +57,9 @@ named_type AS (
   UNION
   SELECT t.oid FROM unnest($7::name[], $8::name[]) AS q(s, t)
   JOIN pg_namespace n ON n.nspname = q.s JOIN pg_type t ON t.typnamespace = n.oid AND t.typname = q.t
+  UNION
+  SELECT t.oid FROM unnest($3::name[], $4::name[]) AS q(s, f) -- a range is made by a function of its name
+  JOIN pg_namespace n ON n.nspname = q.s JOIN pg_type t ON t.typnamespace = n.oid AND t.typname = q.f
 ),
 named_relation AS (
   SELECT c.oid FROM pg_class c WHERE c.relname = ANY ($9::name[]) AND c.relnamespace IN (SELECT oid FROM path)
@@ -142,6 +150,12 @@ token AS (
   FROM all_tree a
   CROSS JOIN LATERAL regexp_matches(a.text, ':(funcid|opfuncid|aggfnoid|winfnoid|opno|eqop|sortop) (\d+)', 'g') AS m
 ),
+comparing(family, one, other, proc) AS ( -- what sorts, groups and indexes run, by operator family and types
+  SELECT s.amprocfamily, s.amproclefttype, s.amprocrighttype, s.amproc::oid FROM pg_amproc s WHERE s.amproc >= 16384
+  UNION ALL
+  SELECT s.amopfamily, s.amoplefttype, s.amoprighttype, o.oprcode::oid
+  FROM pg_amop s JOIN pg_operator o ON o.oid = s.amopopr WHERE o.oprcode >= 16384
+),
 called(kind, subject, proc) AS (
   SELECT 'function', p.proname::text, p.oid FROM pg_proc p
   WHERE p.oid >= 16384 AND p.proname = ANY ($2::name[]) AND p.pronamespace IN (SELECT oid FROM path)
@@ -160,7 +174,20 @@ called(kind, subject, proc) AS (
   SELECT 'type', t.typname, f.oid FROM typ t CROSS JOIN LATERAL (
     SELECT t.typinput::oid UNION ALL SELECT t.typoutput::oid
     UNION ALL SELECT g.rngcanonical::oid FROM pg_range g WHERE g.rngtypid = t.oid
+    UNION ALL SELECT g.rngsubdiff::oid FROM pg_range g WHERE g.rngtypid = t.oid
+    UNION ALL SELECT k.proc FROM pg_range g JOIN pg_opclass q ON q.oid = g.rngsubopc AND q.oid >= 16384
+      JOIN comparing k ON k.family = q.opcfamily WHERE g.rngtypid = t.oid
   ) AS f(oid) WHERE f.oid >= 16384
+  UNION
+  SELECT 'comparison of', format_type(k.one, NULL), k.proc FROM comparing k JOIN pg_opfamily f ON f.oid = k.family
+  WHERE f.opfmethod IN (SELECT oid FROM pg_am WHERE amname IN ('btree', 'hash')) AND (
+    (k.one < 16384 AND k.other < 16384) OR k.one IN (SELECT oid FROM typ) OR k.other IN (SELECT oid FROM typ))
+  UNION
+  SELECT 'index of', r.relname, k.proc FROM rel r JOIN pg_index i ON i.indrelid = r.oid
+  JOIN pg_opclass q ON q.oid = ANY (i.indclass) AND q.oid >= 16384 JOIN comparing k ON k.family = q.opcfamily
+  UNION
+  SELECT 'partition key of', r.relname, k.proc FROM rel r JOIN pg_partitioned_table p ON p.partrelid = r.oid
+  JOIN pg_opclass q ON q.oid = ANY (p.partclass) AND q.oid >= 16384 JOIN comparing k ON k.family = q.opcfamily
   UNION
   SELECT 'cast', format_type(c.castsource, NULL), c.castfunc FROM pg_cast c
   WHERE c.castfunc >= 16384 AND (
@@ -173,8 +200,12 @@ FROM called c JOIN pg_proc p ON p.oid = c.proc JOIN pg_namespace n ON n.oid = p.
 JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 LEFT JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
-WHERE p.oid >= 16384 OR NOT (
-  EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid) OR EXISTS (SELECT FROM pg_cast t WHERE t.castfunc = p.oid))
+WHERE CASE WHEN p.oid >= 16384 THEN NOT ( -- what the server makes with each range type
+    l.lanname = 'internal' AND p.prosrc ~ '^(multi)?range_constructor[0-3]$'
+    AND EXISTS (SELECT FROM pg_type t WHERE t.oid = p.prorettype AND t.typname = p.proname))
+  ELSE NOT (
+    EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid) OR EXISTS (SELECT FROM pg_cast t WHERE t.castfunc = p.oid))
+  END
 UNION ALL
 SELECT 'foreign', r.relname, r.nspname, r.relname, false, NULL, NULL, NULL, false FROM rel r WHERE r.relkind = 'f'
 UNION ALL

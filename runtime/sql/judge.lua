@@ -122,11 +122,11 @@ function collectors.parameter(verdict, value)
 end
 
 function collectors.sampling(verdict, value)
-  local names = strings(value)
-  local name = names[#names]
+  local name = table.concat(strings(value), ".")
   if name ~= "system" and name ~= "bernoulli" then
     stop(verdict, ("sampling method '%s' is not on the reviewed list"):format(name))
   end
+  verdict.functions[name] = true -- it is a function's name
 end
 
 local visit_node

@@ -159,9 +159,9 @@ reviewed.statistics = words [[
 
 --- Labelled volatile, and still only a look: their answer changes, the server does not. The
 --- pg_ls_* here list fixed directories; those that take a path are refused. random() moves the
---- session's own generator, which nothing else reads.
+--- session's own generator, which nothing else reads. bernoulli and system are methods of TABLESAMPLE.
 reviewed.volatile = words [[
-  clock_timestamp current_query currval gen_random_uuid lastval pg_blocking_pids
+  bernoulli clock_timestamp current_query currval gen_random_uuid lastval pg_blocking_pids
   pg_collation_actual_version pg_control_checkpoint pg_control_init pg_control_recovery
   pg_control_system pg_current_logfile pg_current_wal_flush_lsn pg_current_wal_insert_lsn
   pg_current_wal_lsn pg_database_collation_actual_version pg_database_size
@@ -181,7 +181,7 @@ reviewed.volatile = words [[
   pg_stat_get_xact_tuples_hot_updated pg_stat_get_xact_tuples_inserted
   pg_stat_get_xact_tuples_returned pg_stat_get_xact_tuples_updated pg_stat_have_stats
   pg_table_size pg_tablespace_size pg_total_relation_size pg_xact_commit_timestamp
-  pg_xact_commit_timestamp_origin pg_xact_status random timeofday txid_status
+  pg_xact_commit_timestamp_origin pg_xact_status random system timeofday txid_status
 ]]
 
 reviewed.functions = {}

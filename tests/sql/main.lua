@@ -2,6 +2,7 @@
 --- the urls of an empty server's superuser, of a plain role and of the one that will own the probes' tables.
 local host, superuser, plain, owner = ...
 local adapter_of = require "runtime.primitives.sql"
+local comparisons = require "tests.sql.comparisons"
 local diagnostics = require "tests.sql.diagnostics"
 local errors = require "runtime.errors"
 local probes = require "tests.sql.probes"
@@ -165,6 +166,28 @@ function tests.probes()
   print(("%d probes as superuser, owner and plain role, 0 sent"):format(probed))
 end
 
+function tests.comparisons()
+  local probed = 0
+  for _, case in ipairs(comparisons.cases) do
+    setup { "SET client_min_messages = error", table.unpack(case.setup) }
+    sent = {}
+    local adapter = with_connections { db = { url = superuser } }
+    for _, text in ipairs(case.refused) do
+      local rows, err = try(adapter, "query", "db", text)
+      claim(not rows and err.kind == "refused", "what compares with somebody's function is refused: " .. text, rows and "it ran" or err)
+      claim(not sent[text], "and not sent: " .. text, "it was sent")
+      probed = probed + 1
+    end
+    for _, text in ipairs(case.fine) do
+      local rows, err = try(adapter, "query", "db", text)
+      claim(rows, "what does not, passes: " .. text, err)
+    end
+    adapter.close()
+    setup(comparisons.teardown)
+  end
+  print(("%d probes of comparisons, 0 sent"):format(probed))
+end
+
 function tests.values()
   local adapter = open { db = { url = superuser } }
   local row = call(adapter, "one", "db", [[SELECT $1::int + 1 AS i, $2::text AS t, $3::int[] AS a, $4::text AS n,
@@ -326,7 +349,7 @@ end
 
 local order = {
   "reviewed_lists", "values", "changes", "trust", "bad_input", "lost_sessions",
-  "types", "transactions", "rehearsals", "copies", "databases", "reads", "probes",
+  "types", "transactions", "rehearsals", "copies", "databases", "reads", "probes", "comparisons",
   "transactions_in_doubt", "unknown_for_good", "without_a_transaction", "restarts", "another_server",
 }
 for _, name in ipairs(order) do

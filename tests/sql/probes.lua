@@ -140,6 +140,8 @@ probes.statements = {
   "SELECT ROW(nextval('counter'))",
   "SELECT * FROM ROWS FROM (pg_terminate_backend(1)) AS t",
   "SELECT 1 FROM canary TABLESAMPLE system (setseed(1)::text::real)",
+  "SELECT 1 FROM canary TABLESAMPLE public.system (1)",
+  "SELECT TREAT(1 AS pg_reload_conf)",
   "SELECT pg_notify('a', 'b')::text" .. ("||'a'"):rep(300),
   "SELECT 1 IN (1" .. (", 2"):rep(20000) .. ", nextval('counter'))",
   -- other functions
