@@ -144,7 +144,8 @@ class Killed(BusyTest):
             records = [r for run in self.run_ids() if run not in earlier for r in self.journal(run)]
             those = {r["ordinal"] for r in records if r["type"] == "effect.begin" and begins in r["summary"]}
             return any(r["type"] == kind and r.get("step") == "rein-it-in" and r["ordinal"] in those for r in records)
-        self.assertTrue(wait_until(has_come, within=60, every=0.002))
+        wait_until(lambda: has_come() or process.poll() is not None, within=60, every=0.002)
+        self.assertIsNone(process.poll(), f"it ended by itself: {process.communicate() if process.poll() is not None else ''}")
         process.kill()
         process.communicate()
         return next(run for run in self.run_ids() if run not in earlier)
