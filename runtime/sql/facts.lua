@@ -126,7 +126,8 @@ seen_type(oid) AS (
   SELECT a.atttypid FROM rel r JOIN pg_attribute a ON a.attrelid = r.oid
   WHERE a.attnum > 0 AND a.atttypid >= 16384
   UNION
-  SELECT m[1]::oid FROM tree t CROSS JOIN LATERAL regexp_matches(t.text, ':resulttype (\d+)', 'g') AS m
+  SELECT m[1]::oid FROM tree t -- of results, and of constants: NULL::a_row says what json_populate_record makes
+  CROSS JOIN LATERAL regexp_matches(t.text, ':\w*type (\d+)', 'g') AS m
   WHERE length(m[1]) > 4
   UNION
   SELECT x.oid FROM seen_type s JOIN pg_type t ON t.oid = s.oid
@@ -148,7 +149,7 @@ all_tree AS (
 token AS (
   SELECT DISTINCT a.subject, a.what, m[1] AS field, m[2]::oid AS id
   FROM all_tree a
-  CROSS JOIN LATERAL regexp_matches(a.text, ':(funcid|opfuncid|aggfnoid|winfnoid|opno|eqop|sortop) (\d+)', 'g') AS m
+  CROSS JOIN LATERAL regexp_matches(a.text, ':(funcid|opfuncid|aggfnoid|winfnoid|tsmhandler|opno|eqop|sortop) (\d+)', 'g') AS m
 ),
 comparing(family, one, other, proc) AS ( -- what sorts, groups and indexes run, by operator family and types
   SELECT s.amprocfamily, s.amproclefttype, s.amprocrighttype, s.amproc::oid FROM pg_amproc s WHERE s.amproc >= 16384
@@ -166,7 +167,7 @@ called(kind, subject, proc) AS (
   SELECT 'operator', o.oprname, o.oprcode::oid FROM pg_operator o
   WHERE o.oid >= 16384 AND o.oprname = ANY ($5::name[]) AND o.oprnamespace IN (SELECT oid FROM path)
   UNION
-  SELECT what, subject, id FROM token WHERE field IN ('funcid', 'aggfnoid', 'winfnoid') AND id > 0
+  SELECT what, subject, id FROM token WHERE field IN ('funcid', 'aggfnoid', 'winfnoid', 'tsmhandler') AND id > 0
   UNION
   SELECT k.what, k.subject, o.oprcode::oid FROM token k JOIN pg_operator o ON o.oid = k.id
   WHERE k.field IN ('opno', 'eqop', 'sortop') AND o.oid >= 16384

@@ -7,6 +7,7 @@ probes.setup = {
   "CREATE EXTENSION IF NOT EXISTS postgres_fdw",
   "CREATE EXTENSION IF NOT EXISTS tablefunc",
   "CREATE EXTENSION IF NOT EXISTS pg_stat_statements",
+  "CREATE FUNCTION public.system(internal) RETURNS tsm_handler LANGUAGE internal AS 'tsm_bernoulli_handler'",
   "CREATE TABLE canary (id int PRIMARY KEY, note text)",
   "CREATE SEQUENCE counter",
   [[CREATE FUNCTION evil(int) RETURNS int LANGUAGE plpgsql IMMUTABLE
@@ -28,6 +29,9 @@ probes.setup = {
   "CREATE POLICY p ON guarded USING (evil(id) > 0)",
   "CREATE VIEW guarded_view AS SELECT id FROM guarded",
   "CREATE DOMAIN evil_domain AS int CHECK (evil(VALUE) > 0)",
+  "CREATE TABLE trap (d evil_domain)",
+  "CREATE VIEW row_view AS SELECT (json_populate_record(NULL::trap, '{\"d\": 1}')).d",
+  "CREATE VIEW sampled_view AS SELECT id FROM canary TABLESAMPLE public.system (1)",
   "CREATE TYPE pair AS (a int, b int)",
   "CREATE FUNCTION pair_text(pair) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT evil(1)::text'",
   "CREATE CAST (pair AS text) WITH FUNCTION pair_text(pair) AS IMPLICIT",
@@ -144,6 +148,9 @@ probes.statements = {
   "SELECT TREAT(1 AS pg_reload_conf)",
   "SELECT pg_notify('a', 'b')::text" .. ("||'a'"):rep(300),
   "SELECT 1 IN (1" .. (", 2"):rep(20000) .. ", nextval('counter'))",
+  "SELECT * FROM row_view",
+  "SELECT * FROM sampled_view",
+  "SELECT 1 FROM canary TABLESAMPLE system (1)", -- on this path that is somebody's
   -- other functions
   "SELECT evil(1)",
   "SELECT public.evil(1)",
