@@ -6,7 +6,7 @@ local types = {}
 
 types.names = {
   "boolean", "choice", "duration", "hosts", "http", "integer", "list", "logs", "number", "path", "percent",
-  "redis", "secret", "size", "sql", "string", "time", "url", "window",
+  "redis", "route", "secret", "size", "sql", "string", "time", "url", "window",
 }
 
 --- Types whose value is the name of a connection in the environment.
@@ -21,6 +21,7 @@ types.examples = {
   size = "for example 512mb, 4kb or 2gb",
   time = "for example '2026-11-21 03:00'",
   window = "for example yesterday, 'last 24h' or 2026-11-01..2026-11-08",
+  route = "for example /api/health or /v1/jobs?state=failed: what comes behind a connection's base",
   url = "for example https://api.example.com/health",
   secret = "for example env:ADMIN_TOKEN or file:/etc/opsrun/token",
 }
@@ -161,6 +162,14 @@ end
 function readers.path(value)
   if type(value) ~= "string" or value == "" or value:find "%z" then
     return no(value, "path")
+  end
+  return value
+end
+
+--- What is asked for below the base of an http connection. No `path`: those may be changed as files.
+function readers.route(value)
+  if type(value) ~= "string" or not value:find "^/" or value:find "^//" or value:find "[%s%c\\#]" then
+    return no(value, "route")
   end
   return value
 end

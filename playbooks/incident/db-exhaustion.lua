@@ -15,7 +15,7 @@ playbook {
     pool    = { type = "string",   optional = true,     help = "container to restart if the pool stays full" },
     team    = { type = "string",   optional = true,     help = "who is told how it ended, as named in the environment" },
     api     = { type = "http",     optional = true,     help = "the application that can tell of its own pool" },
-    status  = { type = "path",     default = "/api/admin/pool", help = "where the application tells it" },
+    status  = { type = "route",    default = "/api/admin/pool", help = "where the application tells it" },
     warn    = { type = "percent",  default = 80,        help = "connections used: warning above this" },
     crit    = { type = "percent",  default = 95,        help = "connections used: critical above this" },
     keep    = { type = "list", of = "string", default = { "pgbouncer", "odyssey", "pg_dump", "pg_restore" },

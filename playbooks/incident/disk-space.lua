@@ -32,7 +32,7 @@ playbook {
     top           = { type = "integer",  default = 20,    help = "so many of the largest files are shown" },
     target        = { type = "percent",  default = 75,    help = "enough is free below this" },
     api           = { type = "http",     optional = true, help = "the application, asked afterwards" },
-    health        = { type = "path",     default = "/health", help = "where it gives its status" },
+    health        = { type = "route",    default = "/health", help = "where it gives its status" },
     db            = { type = "sql",      optional = true, help = "the database, which must write afterwards" },
     asked         = { type = "boolean",  default = true,  help = "application and database are asked; not while they are down" },
     team          = { type = "string",   optional = true, help = "who always hears the result" },

@@ -42,10 +42,10 @@ t.test("every type reads its texts", function()
   local p = resolve({
     s = { type = "string" }, i = { type = "integer" }, n = { type = "number" }, b = { type = "boolean" }, pc = { type = "percent" },
     d = { type = "duration" }, z = { type = "size" }, w = { type = "window" }, c = { type = "choice", of = { "a", "b" } },
-    l = { type = "list", of = "integer" }, pa = { type = "path" }, u = { type = "url" }, t = { type = "time" },
+    l = { type = "list", of = "integer" }, pa = { type = "path" }, u = { type = "url" }, t = { type = "time" }, r = { type = "route" },
   }, {
     "s=a=b", "i=42", "n=0.5", "b=no", "pc=80%", "d=90s", "z=4kb", "w=yesterday", "c=b", "l=1,2,3", "pa=/tmp", "u=https://x.example/y",
-    "t=2026-11-21",
+    "t=2026-11-21", "r=/api/health?full=1",
   })
   t.equal(p.s, "a=b")
   t.equal(math.type(p.i), "integer")
@@ -59,7 +59,14 @@ t.test("every type reads its texts", function()
   t.equal(p.l, { 1, 2, 3 })
   t.equal(p.pa, "/tmp")
   t.equal(p.u, "https://x.example/y")
+  t.equal(p.r, "/api/health?full=1")
   t.equal(tostring(p.t), "2026-11-21")
+end)
+
+t.test("a route begins with one slash and holds no space, fragment or host", function()
+  for _, bad in ipairs { "r=health", "r=//evil.example/x", "r=/a b", "r=/a#b", "r=https://x.example/y", "r=/a\\b", "r=" } do
+    t.equal(select(2, refusal({ r = { type = "route" } }, { bad })), "usage", bad)
+  end
 end)
 
 t.test("an unknown -p names the nearest", function()

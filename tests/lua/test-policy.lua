@@ -121,3 +121,12 @@ for _, dry in ipairs { false, true } do
     t.equal(run.code, 5)
   end)
 end
+
+t.test("what lies below a parameter of type path may be changed, below a route or a string nothing", function()
+  local function allowed(kind)
+    return policy.allowed({ header = { params = { p = { type = kind } } }, params = { p = "/srv" } }, "files")
+  end
+  t.equal(allowed "path", { "/srv" })
+  t.equal(allowed "route", {})
+  t.equal(allowed "string", {})
+end)
