@@ -2,6 +2,7 @@
 --- Pure; what may not be sent is refused here, in a dry run too.
 local errors = require "runtime.errors"
 local multipart = require "runtime.http.multipart"
+local ordered = require "runtime.ordered"
 local seconds_of = require "runtime.seconds"
 local sinks = require "runtime.sinks"
 local url = require "runtime.http.url"
@@ -9,12 +10,24 @@ local build = {}
 
 local safe_methods = { GET = true, HEAD = true, OPTIONS = true }
 
---- Headers by which some servers take a GET for something else.
-local override_headers = {
-  ["x-http-method-override"] = true,
-  ["x-method-override"] = true,
-  ["x-http-method"] = true,
+--- Headers, or names in a query, by which some servers take a request for one of another method or path. Servers that
+--- hand headers on as variables know no difference between - and _, which is why they are written with - here.
+local disguises = {
+  ["x-http-method-override"] = "method",
+  ["x-method-override"] = "method",
+  ["x-http-method"] = "method",
+  ["x-original-method"] = "method",
+  ["x-rewrite-method"] = "method",
+  ["x-original-url"] = "path",
+  ["x-rewrite-url"] = "path",
+  ["-method"] = "method",
+  ["-httpmethod"] = "method",
 }
+
+local function disguise(name)
+  local written = name:lower():gsub("_", "-")
+  return disguises[written]
+end
 
 local default_timeout = 30
 local longest_retries = 10
@@ -215,16 +228,18 @@ local function expected(expect)
 end
 
 local function check_read(method, request, by_name, opts)
-  for name in pairs(override_headers) do
-    if by_name[name] then
+  for _, name in ipairs(ordered.keys(by_name)) do
+    if disguise(name) then
       refuse(
-        ("%s with header '%s' asks for another method in disguise"):format(method, by_name[name][1]),
+        ("%s with header '%s' asks for another %s in disguise"):format(method, by_name[name][1], disguise(name)),
         'say it: http "name":request("DELETE", path)'
       )
     end
   end
-  if url.has_parameter(request.path, "_method") then
-    refuse(method .. " with '_method' in its query asks for another method in disguise")
+  for _, name in ipairs(url.parameters(request.path)) do
+    if disguise(name) then
+      refuse(("%s with '%s' in its query asks for another %s in disguise"):format(method, name, disguise(name)))
+    end
   end
   if safe_methods[method] and (request.body or opts.json ~= nil or opts.form ~= nil or opts.file ~= nil) then
     refuse(

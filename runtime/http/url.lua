@@ -145,15 +145,14 @@ function url.add_query(path, query)
   return path .. (path:find("?", 1, true) and "&" or "?") .. table.concat(parts, "&")
 end
 
---- Does the query of `path` hold a parameter of this name, however it is written?
-function url.has_parameter(path, name)
-  local query = path:match "%?(.*)$"
-  for item in (query or ""):gmatch "[^&;]+" do
-    if url.decode(item:match "^[^=]*"):lower() == name then
-      return true
-    end
+--- The names in the query of `path`, decoded.
+---@return string[]
+function url.parameters(path)
+  local names = {}
+  for item in (path:match "%?(.*)$" or ""):gmatch "[^&;]+" do
+    names[#names + 1] = url.decode(item:match "^[^=]*")
   end
-  return false
+  return names
 end
 
 return url

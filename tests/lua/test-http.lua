@@ -147,14 +147,18 @@ t.test("a POST that the environment vouches for is a declared read", function()
 end)
 
 t.test("a read that hides a change is refused", function()
-  for _, name in ipairs { "X-HTTP-Method-Override", "x-method-override", "X-HTTP-Method" } do
+  for _, name in ipairs {
+    "X-HTTP-Method-Override", "x-method-override", "X-HTTP-Method", "X_HTTP_METHOD_OVERRIDE", "X-Original-Method", "X-Rewrite-URL",
+    "x-original-url",
+  } do
     t.equal(raised(function() describe("get", "/x", { headers = { [name] = "DELETE" } }) end).kind, "refused")
     t.equal(raised(function() describe("post", "/search", { headers = { [name] = "DELETE" } }) end).kind, "refused")
   end
   for _, opts in ipairs { { query = { _method = "DELETE" } }, { body = "x" }, { json = { 1 } }, { form = { a = 1 } } } do
     t.equal(raised(function() describe("get", "/x", opts) end).kind, "refused")
   end
-  for _, path in ipairs { "/x?_method=DELETE", "/x?a=1&%5Fmethod=PUT", "/x?_METHOD=PUT" } do
+  for _, path in ipairs { "/x?_method=DELETE", "/x?a=1&%5Fmethod=PUT", "/x?_METHOD=PUT", "/x?a;x-http-method-override=PUT",
+    "/x?X_HTTP_Method_Override=PUT" } do
     t.equal(raised(function() describe("get", path) end).kind, "refused", path)
   end
 end)
