@@ -37,7 +37,7 @@ playbook {
     long      = { type = "duration", default = "5s",      help = "a statement that runs longer is a finding" },
     cache     = { type = "redis",    optional = true,     help = "its cache" },
     services  = { type = "list", of = "string", optional = true, help = "its instances, services of the environment: restarted in turn" },
-    dump      = { type = "path",     optional = true,     help = "command that dumps heap and threads of the instance named to it" },
+    dump      = { type = "string",   optional = true,     help = "command that dumps heap and threads of the instance named to it" },
     pause     = { type = "duration", default = "15s",     help = "between two, until the load balancer has the first one back" },
     calm      = { type = "duration", default = "10m",     help = "fast for so long is well" },
     poll      = { type = "duration", default = "15s",     help = "look this often" },

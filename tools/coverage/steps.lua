@@ -55,6 +55,11 @@ return {
     "look-at-the-primary", "look-at-the-replica", "look-at-its-machine", "save-what-runs",
     "find-what-holds-replay-up cancel-what-holds-replay-up", "route-reads-to-the-primary", "watch-it-catch-up", "tell",
   },
+  ["incident/service-degradation"] = {
+    "ask-the-providers", "look-for-deployments", "measure-each-endpoint", "search-the-application-s-log", "look-at-the-machines",
+    "look-at-the-database", "look-at-the-cache", "cause mend-the-cause ask-the-database-s-provider",
+    "save-what-a-restart-destroys restart-one-instance-after-another", "watch-it-hold", "tell call-on-call",
+  },
   ["incident/service-outage"] = {
     "see-how-far-it-reaches", "look-at-services-and-host", "save-the-logs", "see-who-is-connected", "ask-database-and-redis",
     "cause make-room-on-the-disk restart-redis leave-it-to-its-own-playbook", "restart-what-failed", "restart-the-whole-stack",
