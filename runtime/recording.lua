@@ -89,6 +89,11 @@ on["effect.end"] = function(self, r)
   local effect = self.effects[key]
   if r.class == "ask" then
     self.asked[r.target] = true
+    local entry = self.steps[step_key(r.path, r.step)]
+    if entry then
+      entry.asks = entry.asks or {}
+      table.insert(entry.asks, { gate = r.target, attempt = r.attempt })
+    end
   elseif r.resolved and effect and effect.begin then
     self.asked[("%s.outcome.%d"):format(r.step, effect.begin.n)] = true
   end

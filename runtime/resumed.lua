@@ -63,6 +63,20 @@ local function count_inner(run, entry)
   end
 end
 
+--- So have the gates in it: one of the same name that is asked later is still the second one.
+local function count_gates(run, entry)
+  for _, below in ipairs(recording.subtree(entry)) do
+    for _, ask in ipairs(below.asks or {}) do
+      local base, number = ask.gate, nil
+      if base ~= below.id then
+        base, number = base:match "^(.+)%.(%d+)$"
+      end
+      local key = ("%s#%d"):format(base or ask.gate, ask.attempt)
+      run.gate_counts[key] = math.max(run.gate_counts[key] or 0, number and math.tointeger(tonumber(number)) or 1)
+    end
+  end
+end
+
 --- Its checks' last values and what it spent count in the run that goes on.
 local function fold(run, entry)
   local inside = {}
@@ -158,9 +172,12 @@ end
 --- is sent, written or shown. A step that cannot be gone through leaves stand-ins that say so.
 ---@param call fun(ctx: table): boolean, any runs the step's function in ctx
 function resumed.rebuild(run, entry, parent, record, call)
-  local open, inner = recording.open_ways(entry), {}
+  local open, inner, gates = recording.open_ways(entry), {}, {}
   for base, count in pairs(run.inner_ids) do
     inner[base] = count
+  end
+  for base, count in pairs(run.gate_counts) do
+    gates[base] = count
   end
   if recording.to_go_through(entry) then
     go_through(run, entry, parent, record, call, open)
@@ -168,7 +185,11 @@ function resumed.rebuild(run, entry, parent, record, call)
   for base in pairs(run.inner_ids) do
     run.inner_ids[base] = inner[base] -- counted by what follows, whether or not it was gone through
   end
+  for base in pairs(run.gate_counts) do
+    run.gate_counts[base] = gates[base]
+  end
   count_inner(run, entry)
+  count_gates(run, entry)
 end
 
 --- A way back whose function could not be had again: it says so when its turn comes.

@@ -439,6 +439,25 @@ end)
         self.expect(self.resume(run), code=5, err=["gate 'gate' was answered 'no' by"])
         self.assertEqual([], self.lines())
 
+    def test_the_second_gate_of_a_name_stays_the_second_when_the_first_is_over(self):
+        text = f'''
+local function one(n)
+  confirm {{ "Number %d?", n, id = "same" }}
+  {self.append('"number " .. n')}
+end
+step("One", function() one(1) end)
+step("Two", function()
+  one(2)
+  if not files.stat("{self.go}") then fail "not yet" end
+end)
+step("Three", function() one(3) end)
+'''
+        done = self.opsrun("play", self.book(text), "-e", "lab", "--answer", "same=yes", "--answer", "same.2=yes")
+        self.expect(done, code=1, err=["not yet"])
+        self.let_go()
+        self.expect(self.resume("--last", "--answer", "same.3=yes"), code=0)
+        self.assertEqual(["number 1", "number 2", "number 3"], self.lines())
+
     def test_pause_until_suspends_and_goes_on_when_the_time_has_come(self):
         text = f'''
 step("Pause", function()
