@@ -27,7 +27,7 @@ playbook {
     hard      = { type = "integer",  default = 2000,      help = "p95 in ms: on-call hears at once above" },
     providers = { type = "list", of = "string", optional = true, help = "connections of providers' status pages" },
     deploys_api = { type = "http",   optional = true,     help = "where deployments are listed" },
-    deploys_at  = { type = "string", default = "/v6/deployments", help = "and how: of Vercel; Netlify: /api/v1/sites/ID/deploys" },
+    deploys_at  = { type = "route",  default = "/v6/deployments", help = "and how: of Vercel; Netlify: /api/v1/sites/ID/deploys" },
     repo      = { type = "string",   optional = true,     help = "checkout whose last commits are shown" },
     recent    = { type = "duration", default = "24h",     help = "a deployment this young may be the cause" },
     hosts     = { type = "list", of = "string", optional = true, help = "machines it runs on; without: this one" },
