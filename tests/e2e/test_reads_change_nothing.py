@@ -95,16 +95,15 @@ class WorldTest(LabTest):
             for pid in at_work:
                 os.kill(pid, signal.SIGCONT)
 
-    def rehearse(self, before, playbook, *words, expected=None):
-        """Plays it dry, with the parameters the lab's environment gives it. The fingerprint after it."""
+    def rehearse(self, playbook, *words, expected=None):
+        """Plays it dry, with the parameters the lab's environment gives it, between self.before and the next look."""
         done = self.opsrun("play", playbook, "-e", "lab", "-n", "--no-input", *words)
         self.expect(done, out=[expected] if expected else [])
         if done.code not in (0, 1):
             self.fail(f"the rehearsal did not come to its end: give it its parameters in environments/lab.lua\n{done}")
-        after = self.world.look()
-        self.expect_same(before, after, f"the rehearsal of {playbook}")
+        before, self.before = self.before, self.world.look()
+        self.expect_same(before, self.before, f"the rehearsal of {playbook}")
         self.rehearsed += 1
-        return after
 
 
 class Fingerprint(WorldTest):
@@ -189,16 +188,17 @@ class Fingerprint(WorldTest):
         playbooks = sorted(os.path.relpath(path, os.path.join(ROOT, "playbooks"))
                            for path in glob.glob(os.path.join(ROOT, "playbooks", "**", "*.lua"), recursive=True))
         self.assertGreaterEqual(len(playbooks), 4)
-        before = self.world.look()
+        self.before = self.world.look()
         for playbook in playbooks:
             with self.subTest(playbook):
-                before = self.rehearse(before, playbook, *WELL.get(playbook, ()))
+                self.rehearse(playbook, *WELL.get(playbook, ()))
         for scenario, playbook, *words in BROKEN:
             with self.subTest(scenario):
                 self.lab.break_it(scenario, settle=0)
                 self.addCleanup(self.lab.mend)
                 with self.held_still():
-                    self.rehearse(self.world.look(), playbook, *words, expected=GOES_ON.get(scenario))
+                    self.before = self.world.look()
+                    self.rehearse(playbook, *words, expected=GOES_ON.get(scenario))
         print(f"{self.rehearsed} rehearsals of {len(playbooks)} playbooks, 0 differences")
 
     def test_the_fingerprint_is_not_blind(self):
@@ -233,7 +233,8 @@ class WithAReplica(WorldTest):
             self.assertTrue(wait_until(lambda: self.on_replica("SELECT pg_last_wal_receive_lsn()") == self.lab.ask(
                 "SELECT pg_current_wal_flush_lsn()")), "what was written before arrives")
             there = self.on_replica(REPLICA)
-            self.rehearse(self.world.look(), *BEHIND, expected="WOULD cancel 1 statement")
+            self.before = self.world.look()
+            self.rehearse(*BEHIND, expected="WOULD cancel 1 statement")
             self.assertEqual(self.on_replica(REPLICA), there)
         print("1 rehearsal with a replica that hangs, 0 differences at either end")
 

@@ -9,7 +9,6 @@ import urllib.request
 
 import tree
 
-ASKING = ("GET", "HEAD", "OPTIONS")
 
 
 def numbered(place, lines):
@@ -37,6 +36,19 @@ def requests(url):
     return numbered("http", (f"{r['method']} {r['path']}" + (f" with {len(r['body'])} bytes" if r["body"] else "") for r in told))
 
 
+def docker_command(argv):
+    """"ps", and of compose its own command, "compose ps": options and files stand before it."""
+    if argv[0] != "compose":
+        return argv[0]
+    words = iter(argv[1:])
+    for word in words:
+        if not word.startswith("-"):
+            return f"compose {word}"
+        if "=" not in word:
+            next(words, None)
+    return "compose"
+
+
 def look(env, directory):
     found = requests(env["APP_URL"])
     found |= numbered("mail", (str(json.loads(line)["to"]) for line in lines_of(env["MAILS"])))
@@ -46,5 +58,5 @@ def look(env, directory):
     for name in ("web1", "web2"):
         log = lines_of(os.path.join(directory, "ssh", f"{name}.log"))
         found |= numbered(f"ssh/{name}", (line.split(" for ")[0] for line in log if re.match("Starting session: ", line)))
-    found |= numbered("docker", (json.loads(line)["argv"][0] for line in lines_of(os.path.join(directory, "docker.log"))))
+    found |= numbered("docker", (docker_command(json.loads(line)["argv"]) for line in lines_of(os.path.join(directory, "docker.log"))))
     return found

@@ -53,6 +53,8 @@ class World:
         self.subscriber.ask("CLIENT", "SETNAME", "victim")
         self.subscriber.ask("PSUBSCRIBE", "*")
         self.playground = victims.Playground()
+        with open(os.path.join(lab.directory, "docker.log"), "ab"):
+            pass      # the first who asks it would make the file
 
     def close(self):
         self.cluster.close()
