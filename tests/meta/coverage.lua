@@ -1,6 +1,7 @@
 --- docs/COVERAGE.md tells the truth of every heading and every block of the runbooks.
 package.path = "./?.lua;" .. package.path
 local coverage = require "tools.coverage"
+local playbook_steps = require "tools.playbook_steps"
 local source = require "tools.source"
 local claim = source.claim
 
@@ -39,6 +40,24 @@ end)
 claim("every playbook answers to a runbook", function(say)
   for _, playbook in ipairs(coverage.unnamed()) do
     say(playbook)
+  end
+end)
+
+claim("each step that docs/SIDE-BY-SIDE.md sets beside a runbook's lines is a step of its playbook", function(say)
+  local playbook, count
+  for _, line in ipairs(source.lines(source.read "docs/SIDE-BY-SIDE.md")) do
+    local path = line:match "^## .*%(%.%./(playbooks/.-%.lua)%)$"
+    if path then playbook, count = playbook_steps(path), 0 end
+    local cell = playbook and line:gsub("\\|", ""):match "^| [^|]*|([^|]*)|[^|]*|$" or line:match "^|%s|([^|]*)|[^|]*|$" or ""
+    for id in cell:gmatch "`([^`]+)`" do
+      count = count + 1
+      if not playbook.ids[id] then
+        say(id)
+      end
+    end
+  end
+  if count == 0 then
+    say "it names none"
   end
 end)
 
