@@ -1,5 +1,6 @@
 """What run.py breaks. Each entry: name, the promise, the file, the text to replace (must stand there
-exactly once), what replaces it, and the tests of which at least one must turn red."""
+exactly once), what replaces it, and the tests of which at least one must turn red. `confined`: its tests
+try real attacks that the mutant lets through, and run in namespaces of their own."""
 
 MUTANTS = [
     # -- what a playbook may say ----------------------------------------------------------------------
@@ -331,8 +332,94 @@ MUTANTS = [
         "new": "if (++count > 20) return false;",
         "tests": ["c/test_sql"],
     },
-    # No mutant drops the jail whole: its test tries real escapes as root, and without the jail they
-    # succeed, on the machine that runs them.
+    {
+        "name": "jail-dropped",
+        "promise": "what a read may not do it cannot do",
+        "file": "src/supervisor/inside.c",
+        "old": "  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return SUPERVISOR_STAGE_CAPABILITIES;\n",
+        "new": "  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)\n"
+               "    return options->cwd != NULL && chdir(options->cwd) != 0 ? SUPERVISOR_STAGE_CWD : SUPERVISOR_STAGE_READY;\n",
+        "tests": ["c/test_process_jail"],
+        "confined": True,
+    },
+    {
+        "name": "jail-with-sockets",
+        "promise": "a read in the jail talks to nobody",
+        "file": "src/clients/process_seccomp.c",
+        "old": "(net || refuse_all(filter, refused_without_net, 2))",
+        "new": "(net || refuse_all(filter, refused_without_net, 0))",
+        "tests": ["c/test_process_jail"],
+        "confined": True,
+    },
+    {
+        "name": "jail-with-signals",
+        "promise": "a read in the jail signals nobody",
+        "file": "src/clients/process_seccomp.c",
+        "old": '      {"kill", 1}, {"tkill", 1}, {"tgkill", 2}};',
+        "new": '      {"tkill", 1}, {"tgkill", 2}};',
+        "tests": ["c/test_process_jail"],
+        "confined": True,
+    },
+    {
+        "name": "jail-with-writable-mounts",
+        "promise": "a read in the jail changes no file",
+        "file": "src/clients/process_jail.c",
+        "old": '{"--ro-bind", "/", "/", "--tmpfs", "/dev", NULL}',
+        "new": '{"--bind", "/", "/", "--tmpfs", "/dev", NULL}',
+        "tests": ["c/test_process_jail"],
+        "confined": True,
+    },
+    {
+        "name": "jail-without-landlock",
+        "promise": "a read in the jail writes into no pipe",
+        "file": "src/supervisor/landlock.c",
+        "old": "  int rc = allow(fd, \"/dev/null\", set.fs);\n",
+        "new": "  int rc = allow(fd, \"/\", set.fs);\n",
+        "tests": ["c/test_process_jail"],
+        "confined": True,
+    },
+    {
+        "name": "operator-classes-not-followed",
+        "promise": "what sorts and groups is looked at before a read is sent",
+        "file": "runtime/sql/facts.lua",
+        "old": "  SELECT 'comparison of', format_type(k.one, NULL), k.proc FROM comparing k JOIN",
+        "new": "  SELECT 'comparison of', format_type(k.one, NULL), k.proc FROM (SELECT * FROM comparing LIMIT 0) k JOIN",
+        "tests": ["c/test_sql"],
+    },
+    {
+        "name": "override-in-another-spelling",
+        "promise": "no header or parameter makes a read another request",
+        "file": "runtime/http/build.lua",
+        "old": '  local written = name:lower():gsub("_", "-")',
+        "new": "  local written = name:lower()",
+        "tests": ["lua/test-http"],
+    },
+    # -- the terminal filter ------------------------------------------------------------------------
+    {
+        "name": "controls-shown-as-they-are",
+        "promise": "no control byte reaches the terminal",
+        "file": "src/term/filter.c",
+        "old": "static bool is_plain(unsigned char c) { return (c >= 0x20 && c < 0x7F)",
+        "new": "static bool is_plain(unsigned char c) { return (c >= 0x1B && c < 0x7F)",
+        "tests": ["c/test_filter"],
+    },
+    {
+        "name": "invisible-characters-let-through",
+        "promise": "what cannot be seen is shown as its number",
+        "file": "src/term/filter.c",
+        "old": "  if (n > 1 && filter_hides(code)) show_code",
+        "new": "  if (n > 1 && code < 0xA0 && filter_hides(code)) show_code",
+        "tests": ["c/test_filter"],
+    },
+    {
+        "name": "sequences-across-writes",
+        "promise": "a sequence that comes in two parts is filtered as one",
+        "file": "src/term/filter.c",
+        "old": "    if (took == 0) {\n      f->held_len = (size_t)(end - p);",
+        "new": "    if (took == 0) {\n      sink(context, (const char *)p, (size_t)(end - p));\n      break;\n"
+               "      f->held_len = (size_t)(end - p);",
+        "tests": ["c/test_filter"],
+    },
     {
         "name": "judge-dropped",
         "promise": "PostgreSQL's own grammar decides what a read is",
@@ -683,8 +770,8 @@ MUTANTS = [
         "name": "old-process-passes-for-restarted",
         "promise": "a restart counts only when another process runs",
         "file": "runtime/service/request.lua",
-        "old": "(now.identity == nil or now.identity ~= before.identity)",
-        "new": "true",
+        "old": "local anew = now.identity == nil or now.identity ~= before.identity",
+        "new": "local anew = true",
         "tests": ["lua/test-service"],
     },
     {

@@ -8,8 +8,9 @@ Each mutant of mutants.py is one text replaced in one file of a copy of this tre
 ctest names them (lua/test-gate, meta/rooms, c/test_mask, e2e/test_kill). They must pass on the
 untouched copy and fail on the broken one.
 
-A mutant runs for real, on this machine: none may break what keeps a test's own attacks harmless, such
-as the jail. What a broken supervisor leaves running is ended after each test.
+A mutant runs for real. Where it breaks what keeps a test's own attacks harmless, as those of the jail
+do, it says `confined`: its test then runs in namespaces of its own, where everything but its own
+directories is read-only. What a broken supervisor leaves running is ended after each test.
 """
 
 import ctypes
@@ -69,6 +70,16 @@ def end_leftovers():
         time.sleep(0.02)
 
 
+def confine(argv, room, tree):
+    """The command in namespaces of its own: mounts, processes, network, names; nothing outside can be written."""
+    words = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    words += ["--cap-add", "ALL"] if os.geteuid() == 0 else ["--unshare-user"]
+    words += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run"]
+    for place in ("/tmp", "/var/tmp"):
+        words += ["--perms", "1777", "--tmpfs", place]
+    return [*words, "--perms", "0755", "--dir", room, "--ro-bind", room, room, "--chdir", tree, "--", *argv]
+
+
 class Stale(Exception):
     """The text that a mutant replaces is not there, or more than once."""
 
@@ -88,7 +99,7 @@ class Tree:
     """A copy of the source and, once a test needs one, its build."""
 
     def __init__(self, room):
-        self.path = copy_tree(room)
+        self.room, self.path = room, copy_tree(room)
         self.build_path = os.path.join(room, "build")
         self.log = os.path.join(room, "log")
         self.passed = set()
@@ -114,7 +125,7 @@ class Tree:
         return self.call(["cmake", "--build", self.build_path, "-j", str(os.cpu_count()),
                           "--target", *targets]) == 0
 
-    def test(self, name):
+    def test(self, name, confined=False):
         """True when the test passes."""
         kind, base = name.split("/", 1)
         if kind == "lua":
@@ -125,6 +136,8 @@ class Tree:
             argv = [os.path.join(self.build_path, base)]
         else:
             argv = ["python3", "-B", f"tests/{kind}/{base}.py"]
+        if confined:
+            argv = confine(argv, self.room, self.path)
         try:
             return self.call(argv, OPSRUN_BIN=os.path.join(self.build_path, "opsrun")) == 0
         finally:
@@ -155,15 +168,16 @@ def try_mutant(tree, mutant):
     needs_build = not is_quick(mutant)
     if needs_build and not tree.build(mutant["tests"]):
         return "the untouched tree does not build"
+    confined = mutant.get("confined", False)
     for test in mutant["tests"]:
-        if test not in tree.passed and not tree.test(test):
+        if (test, confined) not in tree.passed and not tree.test(test, confined):
             return f"{test} fails on the untouched tree"
-        tree.passed.add(test)
+        tree.passed.add((test, confined))
     before = tree.replace(mutant)
     try:
         if needs_build and not tree.build(mutant["tests"]):
             return "does not compile: that proves nothing"
-        if any(not tree.test(test) for test in mutant["tests"]):
+        if any(not tree.test(test, confined) for test in mutant["tests"]):
             return None
         return "SURVIVED: " + ", ".join(mutant["tests"]) + " stayed green"
     finally:
