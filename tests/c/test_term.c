@@ -472,6 +472,9 @@ static void check_no_terminal(void) {
 }
 
 int main(void) {
+  signal(SIGINT, SIG_DFL); /* started behind a shell's &, or by nohup, we would ignore them */
+  signal(SIGQUIT, SIG_DFL);
+  signal(SIGHUP, SIG_DFL);
   setlocale(LC_CTYPE, "C.UTF-8");
   signal(SIGPIPE, SIG_IGN);
   check_answers();

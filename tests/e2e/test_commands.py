@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -43,26 +41,6 @@ class Commands(unittest.TestCase):
         self.assertIn("no playbook holds 'zzz'", call("list", "zzz").stdout)
         self.write("playbooks/bad.lua", "local = 1\n")
         self.assertRegex(call("list", cwd=self.room).stdout, r"bad\.lua +does not load: bad\.lua:1:")
-
-    def test_list_of_78_playbooks_takes_at_most_three_times_an_empty_lua(self):
-        with open(os.path.join(ROOT, "playbooks", PLAYBOOK)) as file:
-            text = file.read()
-        for i in range(78):
-            self.write(f"lib/incident/copy-{i}.lua", text)
-        environment = {**os.environ, "OPSRUN_PATH": os.path.join(self.room, "lib")}
-
-        def seconds(argv):
-            began = time.perf_counter()
-            subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, check=True, cwd=self.room)
-            return time.perf_counter() - began
-
-        pairs = [(seconds(["lua5.4", "-e", ""]), seconds([OPSRUN, "list"])) for _ in range(60)]
-        lua, ours = (statistics.median(column) for column in zip(*pairs))
-        print(f"\nlist, 78 playbooks: {ours * 1000:.2f} ms, lua5.4 -e '': {lua * 1000:.2f} ms, ratio {ours / lua:.2f}")
-        with open(OPSRUN, "rb") as file:
-            sanitized = b"libasan" in file.read()
-        if not sanitized:
-            self.assertLessEqual(ours / lua, 3)
 
     def test_show_names_parameters_steps_and_what_may_be_touched(self):
         done = call("show", PLAYBOOK)

@@ -105,8 +105,8 @@ class Commands(HostsTest):
           if found.text == "1" then fail("it did not arrive") end''')
         token = self.lab.env["DATABASE_URL"].split(":")[2].split("@")[0]
         seen, argv = False, []
-        while process.poll() is None:
-            for pid in filter(str.isdigit, os.listdir("/proc")):
+        while process.poll() is None:      # below us and below the host's server: every lab has this password
+            for pid in {process.pid, *descendants(process.pid), *descendants(self.server("web1"))}:
                 try:
                     with open(f"/proc/{pid}/cmdline", "rb") as file:
                         line = file.read()

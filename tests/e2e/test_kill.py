@@ -64,7 +64,7 @@ class KilledAtRandom(LabTest):
         process.send_signal(signal.SIGKILL)
         killed = time.monotonic()
         process.communicate()
-        wait_until(lambda: not alive(below) and not self.left_behind(), within=2)
+        wait_until(lambda: not alive(below) and not self.left_behind(), within=10)
         return below, time.monotonic() - killed
 
     def left_behind(self):
@@ -80,30 +80,36 @@ class KilledAtRandom(LabTest):
                 running.append(pid)
         return running
 
-    def settled(self, before):
-        """Whom the server ended since, once it has heard that opsrun is gone and all have ended.
+    def settled(self, before, run):
+        """Whom the server ended since, once it has heard that opsrun is gone and all have ended that opsrun saw end.
 
         A session that was told to end writes so a moment later than the teller is answered."""
         self.assertTrue(wait_until(lambda: self.lab.ask(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'opsrun%'")
             == [["0"]]), "opsrun's own session stays")
+        told = {str(pid) for pid in self.pids(self.opsrun("log", run).out, "changed", "terminate")} if run else set()
+        self.assertTrue(wait_until(lambda: not told & {pid for pid, in self.lab.ask("SELECT pid FROM pg_stat_activity")}),
+                        "it has heard that it is to end, and stays")
         known = []
         while known != (known := self.lab.ended_by_an_administrator()[before:]):
             time.sleep(0.1)
         return known
+
+    def pids(self, log, kind, of=""):
+        """Pids that lines of such a kind name which hold `of`."""
+        return {int(pid) for line in log.splitlines() if re.search(f" ({kind}) ", line) and of in line
+                for pid in re.findall(r"\b\d+\b", line.split("pid")[-1])}
 
     def expect_the_log_to_know(self, run, ended, calls):
         """Each session the server ended and each docker call stands in `opsrun log`; what is
         recorded as done, the server saw."""
         log = self.opsrun("log", run)
         self.expect(log, code=0)
-        changes = [line for line in log.out.splitlines() if re.search(r" (begin|changed) ", line)]
-        shown = {int(pid) for line in changes for pid in re.findall(r"\b\d+\b", line.split("pid")[-1])}
+        shown = self.pids(log.out, "begin|changed")
         self.assertEqual(set(ended) - shown, set(), f"ended, and not in the log\n{log}")
-        begun = [line for line in changes if " begin " in line and "docker restart" in line]
+        begun = [line for line in log.out.splitlines() if " begin " in line and "docker restart" in line]
         self.assertLessEqual(len(calls), len(begun), f"called, and not in the log\n{log}")
-        done = {int(pid) for line in changes if " changed " in line and "terminate" in line
-                for pid in re.findall(r"\b\d+\b", line.split("pid")[-1])}
+        done = self.pids(log.out, "changed", "terminate")
         self.assertEqual(done - set(ended), set(), f"in the log, and not on the server\n{log}")
 
     def test_nothing_goes_on_and_the_log_shows_every_change_the_server_saw(self):
@@ -127,7 +133,7 @@ class KilledAtRandom(LabTest):
             self.assertEqual((alive(below), self.left_behind()), (set(), []),
                              f"moment {number}, {delay:.3f} s: alive after {seconds:.2f} s")
             runs = set(self.run_ids()) - known
-            ended = self.settled(before)
+            ended = self.settled(before, *runs or {None})
             stage = "docker" if self.lines("calls") else "ended" if ended else "before"
             stages[stage] = stages.get(stage, 0) + 1
             if not runs:

@@ -41,6 +41,13 @@ class Race(test_resume.Resume):
         self.assertEqual(len(left), 1, f"{len(left)} go on\n" + "\n".join(text for _, text, _ in others))
         return left[0], threads, others
 
+    def side_by_side(self):
+        """Seconds until as many that only look are over: what a machine that others use takes for itself."""
+        began = time.monotonic()
+        for process in [self.start("status") for _ in range(RESUMERS)]:
+            process.communicate()
+        return time.monotonic() - began
+
     def test_exactly_one_goes_on_and_the_others_name_it_within_a_second(self):
         run = self.killed(f'''
 step("First", function()
@@ -55,7 +62,7 @@ end)''')
                 self.assertEqual(code, 5, text)
                 self.assertRegex(text, rf"run '{re.escape(run)}' is held by process {winner.pid}\b")
                 slowest = max(slowest, seconds)
-            self.assertLess(slowest, 1, f"round {number}")
+            self.assertLess(slowest, 1 + self.side_by_side(), f"round {number}")
             winner.send_signal(signal.SIGKILL)
             for thread in threads:
                 thread.join(20)

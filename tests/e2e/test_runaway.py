@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import OPSRUN, ROOT, Done, main, wait_until, with_peak  # noqa: E402
+from harness import OPSRUN, ROOT, Done, children_computed, main, wait_until, with_peak  # noqa: E402
 from author import HEADER, AuthorTest  # noqa: E402
 from endless import BOMBS, LOOPS, MEMORY  # noqa: E402
 
@@ -18,6 +18,13 @@ SOME_BOMBS = ("find", "move", "json")
 SOME_MEMORY = ("a list", "a text that doubles", "in try")
 
 CAP = 64 << 20
+
+
+def computed(pid):
+    """Seconds of processors that a process took so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class RunawayTest(AuthorTest):
@@ -32,7 +39,7 @@ class RunawayTest(AuthorTest):
         for name in bodies:
             with self.subTest(name):
                 done = self.step(of[name], "--deadline", "500ms")
-                over = done.seconds - 0.5
+                over = min(done.seconds, done.computed) - 0.5      # what others of this machine took is not its own
                 slowest = max(slowest, over)
                 late += [name] if over > 1.0 else []
                 self.expect(done, code=124)
@@ -83,27 +90,31 @@ class Runaway(RunawayTest):
                          "for i = 1, 3000 do local _ = ('y'):rep(1e5 + i) end note('%d kept', #kept)", "--memory", str(CAP))
         self.expect(done, code=0, out=["150 kept"])
 
+    def wait_until_it_spins(self, process):
+        """A signal before that would be the easier case."""
+        self.assertTrue(wait_until(lambda: self.run_ids() and self.last("step.start"), within=20))
+        before = computed(process.pid)
+        self.assertTrue(wait_until(lambda: computed(process.pid) > before + 0.1, within=20))
+
     def test_a_signal_ends_it_and_always_runs(self):
         path = self.write("spin.lua", 'playbook { title = "Spin" }\nstep("Spin", function()\n'
                           'always("note the end", function() note("the end was noted") end)\nwhile true do end\nend)\n')
         process = self.start("play", path, "-e", "lab")
-        wait_until(lambda: self.run_ids())
-        time.sleep(0.3)       # it spins by now; a signal before would be the easier case
+        self.wait_until_it_spins(process)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 130, (out, err))
         self.assertIn(b"the end was noted", out)
 
     def test_one_signal_is_enough_for_a_call_of_the_library(self):
         path = self.write("bomb.lua", f'playbook {{ title = "Bomb" }}\nstep("Bomb", function() {BOMBS["find"]} end)\n')
         process = self.start("play", path, "-e", "lab")
-        wait_until(lambda: self.run_ids())
-        time.sleep(0.3)
-        began = time.monotonic()
+        self.wait_until_it_spins(process)
+        before, others = computed(process.pid), children_computed()
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 143, err)
-        self.assertLess(time.monotonic() - began, 3)
+        self.assertLess(children_computed() - others - before, 3)
         record = self.last()[-1]
         self.assertEqual(("run.abort", "signal", "bomb"), (record["type"], record["cause"], record["step"]))
         self.assertIn("stopped by SIGTERM", record["text"])
@@ -111,12 +122,12 @@ class Runaway(RunawayTest):
     def test_a_timeout_ends_a_step_that_computes(self):
         done = self.step("while true do end", opts='{ timeout = "300ms" }, ')
         self.expect(done, code=1, err=["step 'Try' took longer than its timeout of 300ms"], absent=["without end"])
-        self.assertLess(done.seconds, 1.5)
+        self.assertLess(done.computed, 1.5)
         done = self.step('parallel { { "a", function() while true do end end } }', opts='{ timeout = "300ms" }, ')
         self.expect(done, code=1, err=["step 'Try' took longer than its timeout of 300ms"])
         done = self.step(BOMBS["find"], opts='{ timeout = "300ms" }, ')
         self.expect(done, code=1, err=["the step's timeout was over, and it computed on in a call that cannot be interrupted"])
-        self.assertLess(done.seconds, 1.5)
+        self.assertLess(done.computed, 1.5)
         self.assertEqual("timeout", self.last()[-1]["cause"])
 
     def test_a_step_that_timed_out_computing_is_tried_again(self):
@@ -128,7 +139,7 @@ class Runaway(RunawayTest):
     def test_what_ended_itself_is_told_and_goes_on_once_it_is_mended(self):
         book = ('step("Before", function() shell.run { "touch", "%s" } end)\n' % self.path("touched")
                 + 'step("Try", function() %s end)\nstep("After", function() note("went on") end)\n')
-        self.expect(self.play(book % BOMBS["find"], "--deadline", "300ms"), code=124)
+        self.expect(self.play(book % BOMBS["find"], "--deadline", "2s"), code=124)
         run = self.run_ids()[-1]
         self.assertTrue(os.path.exists(self.path("touched")))
         self.expect(self.opsrun("status"), code=0, out=[f"{run}  interrupted", "at step try", "a call that cannot be interrupted",
@@ -143,11 +154,11 @@ class Runaway(RunawayTest):
 
     def test_with_a_change_in_flight_the_outcome_is_unknown(self):
         done = self.step('parallel { { "change", function() shell.run { "false", timeout = "1h" } shell.run { "touch", "%s" } end },\n'
-                         '{ "bomb", function() sleep("200ms"); %s end } }' % (self.path("x"), BOMBS["find"]), "--deadline", "500ms")
+                         '{ "bomb", function() sleep("200ms"); %s end } }' % (self.path("x"), BOMBS["find"]), "--deadline", "2s")
         self.assertIn(done.code, (1, 124), done)      # the change was over: nothing is in doubt
         slow = self.environment('return { http = { api = { base = "http://127.0.0.1:%d" } } }' % self.silent_port())
         done = self.play('step("Try", function()\nparallel { { "change", function() http("api"):post("/x", { body = "x" }) end },\n'
-                         '{ "bomb", function() sleep("200ms"); %s end } }\nend)\n' % BOMBS["find"], *slow, "--deadline", "500ms",
+                         '{ "bomb", function() sleep("200ms"); %s end } }\nend)\n' % BOMBS["find"], *slow, "--deadline", "2s",
                          header='playbook { title = "Trial", uses = { http = { "*" } } }\n')
         self.expect(done, code=7, err=["in a call that cannot be interrupted"])
         self.expect(self.opsrun("status"), code=0, out=["in doubt: .*POST"])
@@ -166,15 +177,14 @@ class Runaway(RunawayTest):
         process = self.start("play", path, "-e", "lab", "--deadline", "300ms")
         time.sleep(3)         # nobody reads: it waits in a write, longer than any computation may last
         self.assertIsNone(process.poll())
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=30)
         self.assertIn(process.returncode, (0, 124))
         self.assertNotIn("run.abort", [r["type"] for r in self.last()])
 
     def test_a_playbook_that_computes_while_it_loads_is_refused(self):
-        began = time.monotonic()
-        self.expect(self.play("local _ = " + BOMBS["find"] + "\n"), code=3, err=["the playbook computes without end while it is loaded",
-                                                                  "what computes belongs into a step"])
-        self.assertLess(time.monotonic() - began, 8)
+        done = self.play("local _ = " + BOMBS["find"] + "\n")
+        self.expect(done, code=3, err=["the playbook computes without end while it is loaded", "what computes belongs into a step"])
+        self.assertLess(done.computed, 8)
         self.expect(self.play("while true do end\n"), code=3, err=["it does not come to an end"])
 
     def test_without_deadline_or_signal_long_work_is_let_be(self):

@@ -233,7 +233,7 @@ class Files(Settle):
 
     def test_a_compression_cut_short_is_not_done(self):
         self.put("a", "x" * 5000)
-        self.assertEqual(self.killed("renameat2", 1, 'files.compress "D/a"', self.data)["word"], "not done")
+        self.assertEqual(self.killed("linkat,renameat2", 1, 'files.compress "D/a"', self.data)["word"], "not done")
 
     def test_one_cut_short_between_its_two_names_says_so(self):
         self.put("a", "x" * 5000)
