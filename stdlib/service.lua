@@ -9,7 +9,7 @@ local function is(name, state)
   end
 end
 
---- Sees to it that a service is stopped. Was it running, it is started again as `lasts` says.
+--- Sees to it that a service is stopped. Was it running, it is started again as `lasts` says, unless it runs by then.
 ---@param name string as the environment calls it
 ---@param opts { lasts: string?, confirm: boolean|string? }? as of ensure; lasts: "run" unless told otherwise
 ---@return table handle of ensure: .ours, .back()
@@ -17,9 +17,27 @@ function services.stopped(name, opts)
   return ensure(("%s is stopped"):format(name), {
     is = is(name, "inactive"),
     make = function() service(name):stop() end,
-    back = function() service(name):start() end,
+    back = function()
+      if not is(name, "active")() then service(name):start() end
+    end,
     confirm = opts and opts.confirm,
     lasts = opts and opts.lasts or "run",
+  })
+end
+
+--- Sees to it that a file is there, by which programs know of something: that maintenance is on. It is gone at the end of
+--- the run, or before, unless it was there already.
+---@param path string the header's `uses.files` must allow it
+---@param text string what stands in it
+---@return table handle of ensure: .ours, .back()
+function services.flagged(path, text)
+  return ensure(("%s is there"):format(path), {
+    is = function() return files.stat(path) ~= nil end,
+    make = function() files.write(path, text) end,
+    back = function()
+      if files.stat(path) then files.remove(path) end
+    end,
+    lasts = "run",
   })
 end
 
@@ -40,7 +58,8 @@ end
 --- Sees to it that so many of a service run; the way back is as many as there were.
 ---@param name string
 ---@param count integer
----@param opts { lasts: string?, confirm: boolean|string? }? lasts: "success" unless told otherwise
+---@param opts { lasts: string?, confirm: boolean|string?, expires: any? }? lasts: "success" unless told otherwise; expires:
+--- a duration, of a standing one
 ---@return table handle of ensure: .ours, .back()
 function services.scaled(name, count, opts)
   local before = service(name):status().running
@@ -50,6 +69,7 @@ function services.scaled(name, count, opts)
     back = function() service(name):scale(before) end,
     confirm = opts and opts.confirm,
     lasts = opts and opts.lasts,
+    expires = opts and opts.expires,
   })
 end
 
@@ -61,13 +81,13 @@ end
 function services.released(name, id, opts)
   opts = opts or {}
   local before = service(name):status().release
-  local how = { timeout = opts.timeout, settle = opts.settle }
+  local how, soon = { timeout = opts.timeout, settle = opts.settle }, { settle = opts.settle }
   return ensure(("%s serves %s"):format(name, id), {
     is = function() return service(name):status().release == id end,
     make = function() service(name):release(id, how) end,
     back = function()
       if not before then fail("nobody knows what %s served before", name) end
-      service(name):release(before, how)
+      service(name):release(before, soon)      -- the way back has all the time there is
     end,
     confirm = opts.confirm,
     lasts = opts.lasts,

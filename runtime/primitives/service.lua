@@ -126,8 +126,9 @@ return function(services)
   --- The change on one host; its facts afterwards.
   local function change_on(request, where, token, i)
     local before, deadline = token.before[i], host.clock.monotonic() + request.timeout
-    if request.verb == "release" and before.release == request.wanted and before.state == "active" then
-      return before -- it serves it already: nothing is sent
+    local serves = request.kind.over == "http" and before.release == request.wanted and before.state == "active"
+    if request.verb == "release" and serves then
+      return before -- nothing is sent; a link says less: what runs may be older than it
     end
     local change = { verb = request.verb, wanted = request.wanted, key = token.key, before = before }
     local lost = way_of(request).act(request, where, change, deadline)
@@ -149,7 +150,7 @@ return function(services)
     local place = where or request.kind.over == "http" and request.settings.kind or host.system.hostname()
     return {
       host = place, state = facts.state, detail = facts.detail, pid = facts.pid, running = facts.running,
-      restarts = facts.restarts, release = facts.release,
+      restarts = facts.restarts, release = facts.release, held = facts.held,
     }
   end
 

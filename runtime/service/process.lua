@@ -6,18 +6,19 @@ function process.called(settings)
   return settings.pid_file and "process of " .. settings.pid_file or "process"
 end
 
+--- Both in one command, since each may be a round trip: the process id, and when that process was started.
+local BY_PID_FILE = 'pid=$(cat -- "$1") && echo "$pid" && ps -o lstart= -p "$pid"'
+
 --- The process that the file names, if it lives. Its start time makes it one for good.
 local function by_pid_file(settings, look)
-  local said = look({ "cat", "--", settings.pid_file }, { 0, 1 })
-  local pid = said.code == 0 and said.text:match "^%s*(%d+)" or nil
+  local said = look({ "sh", "-c", BY_PID_FILE, "sh", settings.pid_file }, { 0, 1 })
+  local pid, started = said.stdout:match "^%s*(%d+)%s*\n(.*)$"
   if not pid then
     return { state = "inactive", detail = "no process id" }
-  end
-  local found = look({ "ps", "-o", "lstart=", "-p", pid }, { 0, 1 })
-  if found.code ~= 0 then
+  elseif said.code ~= 0 then
     return { state = "inactive", detail = ("process %s is gone"):format(pid) }
   end
-  return { state = "active", pid = math.tointeger(tonumber(pid)), identity = pid .. " " .. found.text }
+  return { state = "active", pid = math.tointeger(tonumber(pid)), identity = pid .. " " .. started:gsub("%s+$", "") }
 end
 
 function process.status(settings, look)

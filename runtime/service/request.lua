@@ -159,7 +159,8 @@ function request.is_reached(built, before, now)
   elseif built.verb == "scale" then
     return now.running == built.wanted and (built.wanted == 0 or now.state == "active")
   elseif built.verb == "release" then
-    return now.state == "active" and now.release == built.wanted and (anew or before.release == built.wanted)
+    -- behind a link the one that runs may still be the old one
+    return now.state == "active" and now.release == built.wanted and (anew or built.kind.over == "http")
   end
   return now.state == "inactive" or now.state == "failed" or now.state == "missing"
 end
@@ -188,7 +189,7 @@ function request.result(rows)
   local whole = { hosts = rows, running = 0 }
   for _, row in ipairs(rows) do
     if not whole.state or rank[row.state] > rank[whole.state] then
-      whole.state, whole.detail, whole.pid, whole.release = row.state, row.detail, row.pid, row.release
+      whole.state, whole.detail, whole.pid, whole.release, whole.held = row.state, row.detail, row.pid, row.release, row.held
     end
     whole.running = whole.running + (row.running or (row.state == "active" and 1 or 0))
   end

@@ -29,6 +29,7 @@ BROKEN = (       # scenario, playbook, parameters: what there is to be mended ma
     ("redis-memory", "incident/redis-memory.lua", "-p", "calm=200ms", "-p", "poll=50ms", "-p", "watch=5s", "-p", "target=128mb",
      "-p", "prefixes=page:,exercises:", "-p", "drop=tmp:", "-p", "policy=allkeys-lru"),
     ("disk-space", "incident/disk-space.lua", "-p", "target=10"),
+    ("bad-release", "deploy/rollback.lua", "-p", "target=v3", "-p", "watch=300ms", "-p", "poll=100ms", "-p", "recover=2s"),
     ("app-down", "incident/service-outage.lua", "-p", "calm=300ms", "-p", "poll=100ms"),
     ("deadlocks", "incident/deadlocks.lua", "-p", "wait=300ms", "-p", "grace=1s", "-p", "poll=50ms", "-p", "watch=300ms"),
     ("high-db-cpu", "incident/high-db-cpu.lua", "-p", "long=300ms", "-p", "cpu=1", "-p", "over=300ms", "-p", "poll=50ms"),
@@ -39,7 +40,7 @@ AT_WORK = ("disk-writer", "replication")         # processes of scenarios that c
 REPLICA = ("SELECT pid, backend_start, query_start, state, pg_conf_load_time(), pg_last_wal_replay_lsn(), pg_is_wal_replay_paused()"
            " FROM pg_stat_activity WHERE application_name = 'reports'")
 GOES_ON = {"deadlocks": r"WOULD cancel", "high-db-cpu": r"WOULD cancel 3 statements",
-           "disk-space": r"WOULD ASK", "high-cpu": r"WOULD stop nightly", "app-down": r"WOULD start app"}      # it went so far that a change was planned
+           "disk-space": r"WOULD ASK", "high-cpu": r"WOULD stop nightly", "app-down": r"WOULD start app", "bad-release": r"WOULD release v3"}      # it went so far that a change was planned
 ORDER = ("read", "answered", "refused", "dry", "planned")           # reads first: they see the world before any planned change
 ENDS = {"read": ("done",), "answered": ("done", "failed", "undetermined"), "refused": ("refused",),
         "dry": ("done", "failed", "undetermined", "planned"), "planned": ("planned", "failed", "undetermined", "refused")}

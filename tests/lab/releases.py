@@ -56,7 +56,7 @@ def break_release(lab):
         write_private(os.path.join(room, version, "release.json"), json.dumps(
             {"version": version, "broken": version in BROKEN}))
         os.utime(os.path.join(room, version), (now - (age + 1) * HOUR, now - (age + 1) * HOUR))
-    ask(lab, "DROP TABLE IF EXISTS schema_migrations",
+    ask(lab, "SET client_min_messages = warning", "DROP TABLE IF EXISTS schema_migrations",
         "CREATE TABLE schema_migrations (name text, applied_at timestamptz)",
         "INSERT INTO schema_migrations VALUES ('001_create_orders', now() - interval '30 days'),"
         " ('002_drop_legacy_column', now() - interval '90 minutes')")
@@ -69,7 +69,7 @@ def mend_release(lab):
     if os.path.lexists(link):
         os.unlink(link)
     shutil.rmtree(room, ignore_errors=True)
-    ask(lab, "DROP TABLE IF EXISTS schema_migrations")
+    ask(lab, "SET client_min_messages = warning", "DROP TABLE IF EXISTS schema_migrations")
     restart_app(lab)
 
 

@@ -100,9 +100,11 @@ t.test("commands of the environment: exit codes as init scripts have them, resta
     return kinds.process.status(app, look).state
   end
   t.equal({ state(0), state(1), state(3), state(4) }, { "active", "inactive", "inactive", "unknown" })
-  local look, asked = looker { { stdout = "42\n" }, { stdout = "Sat Nov 21\n" } }
+  local look, asked = looker { { stdout = "42\nSat Nov 21\n" }, { stdout = "42\n", code = 1 }, { code = 1 } }
   t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "active", pid = 42, identity = "42 Sat Nov 21" })
-  t.equal(asked, { "cat -- /run/a", "ps -o lstart= -p 42" })
+  t.equal(#asked, 1)
+  t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "inactive", detail = "process 42 is gone" })
+  t.equal(kinds.process.status({ pid_file = "/run/a" }, look).detail, "no process id")
 end)
 
 t.test("an environment says one way a service runs, with that way's fields", function()
@@ -292,6 +294,7 @@ t.test("half a release is made again, one whose restart nobody saw too; what is 
   t.equal(seen(before, { state = "active", identity = "two", release = "v2" }), "reached")
   t.equal(seen(before, { state = "active", identity = "one", release = "v2" }), nil)
   t.equal(seen(before, { state = "active", identity = "one", release = "v1" }), "untouched")
+  t.equal(seen({ state = "active", identity = "one", release = "v2" }, { state = "active", identity = "one", release = "v2" }), "untouched")
   t.equal(seen({ state = "active", release = "v1" }, { state = "active", release = "v2" }), nil)
   t.equal(seen(before, { state = "changing", identity = "two", release = "v2" }), "moving")
 end)

@@ -10,6 +10,13 @@ return {
     "list-the-backups", "fetch-the-newest look-into-it", "create-the-scratch-database", "agree restore-into-it", "compare-with-production",
     "media-files", "drop-the-scratch-database", "note-that-it-is-proved tell",
   },
+  ["deploy/rollback"] = {
+    "look-at-the-last-releases", "see-what-the-database-has-learnt-since", "agree-on-it", "put-it-back", "see-it-serve", "verify-it", "pause",
+    "tell tell-while-it-lasts",
+  },
+  ["deploy/verify"] = {
+    "ask-how-it-is", "ask-its-endpoints sign-in ask-the-database", "watch-it", "read-its-log", "try-the-flows", "tell",
+  },
   ["incident/assess"] = {
     "application detailed-health front-end", "deployments changes-of-configuration-and-dependencies", "figures-of-the-application",
     "this-machine", "services units containers redis database", "errors-in-the-logs errors-at-vercel", "queues", "database", "database",
