@@ -1,5 +1,6 @@
 --- The world of a playbook: an allow-list of names, each with its reason, frozen. What is not on the list
 --- does not exist, and reading or writing it is an error that names it.
+local closed = require "runtime.closed"
 local errors = require "runtime.errors"
 local ordered = require "runtime.ordered"
 local text = require "runtime.text"
@@ -60,15 +61,28 @@ local function plain_tostring(value)
 end
 sandbox.tostring = plain_tostring
 
---- A read-only view of a table; `name` is what messages call it.
+local function holds_tables(map)
+  for _, value in next, map do
+    if type(value) == "table" and getmetatable(value) == nil then
+      return true
+    end
+  end
+  return false
+end
+
+--- A read-only view of a table; `name` is what messages call it. Plain tables in it are handed out as copies: what
+--- one does to them nobody else sees.
 local function freeze(map, name)
+  local shared = holds_tables(map)
   local mt = {
-    __index = map,
+    __index = not shared and map or function(_, key)
+      return closed.own(map[key])
+    end,
     __newindex = function(_, key)
       error(("'%s.%s' cannot be assigned: it belongs to opsrun"):format(name, tostring(key)), 2)
     end,
     __pairs = function()
-      return ordered.pairs(map)
+      return ordered.pairs(shared and closed.own(map) or map)
     end,
     __len = function()
       return #map

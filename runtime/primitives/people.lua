@@ -280,12 +280,12 @@ return function(services)
         if question.again(host, run, request, { kind = "yesno", prompt = words }) ~= true then
           undone = undone + 1
         end
-      end
-      context.need "manual"
-      if undone > 0 then
-        if request.required then
+        context.need "manual" -- a signal ends the asking, not only one item of it
+        if undone > 0 and request.required then
           refuse(request.id, "was not done")
         end
+      end
+      if undone > 0 then
         return leave_open(request)
       end
       local note = ask_note()

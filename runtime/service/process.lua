@@ -6,8 +6,9 @@ function process.called(settings)
   return settings.pid_file and "process of " .. settings.pid_file or "process"
 end
 
---- Both in one command, since each may be a round trip: the process id, and when that process was started.
-local BY_PID_FILE = 'pid=$(cat -- "$1") && echo "$pid" && ps -o lstart= -p "$pid"'
+--- Both in one command, since each may be a round trip: the process id, and when that process was started. The id is
+--- the file's first word: PostgreSQL's postmaster.pid has more lines than one.
+local BY_PID_FILE = 'read -r pid rest <"$1"; [ -n "$pid" ] && echo "$pid" && ps -o lstart= -p "$pid"'
 
 --- The process that the file names, if it lives. Its start time makes it one for good.
 local function by_pid_file(settings, look)

@@ -21,6 +21,7 @@ GATES = {
     "ask of options": 'ask { "Strike?", options = { "here", "there" }%s }',
     "choose": 'choose("Strike?", { { "a", "this", function() shell.run(mark "struck") end }, { "b", "that", function() shell.run(mark "struck") end } }%s)',
     "manual": 'manual { "Strike?", required = true%s }',
+    "manual of items": 'manual { "Strike?", required = true, items = { "the first is done", "the second is done" }%s }',
     "ensure": 'ensure("Strike?", { is = function() return false end, make = function() shell.run(mark "struck") end,'
               ' back = function() end, confirm = true%s })',
     "protected": '%s',

@@ -873,6 +873,14 @@ MUTANTS = [
         "tests": ["lua/test-reachable"],
     },
     {
+        "name": "tables-of-modules-shared",
+        "promise": "what a playbook does to a table of the standard library nobody else sees",
+        "file": "runtime/sandbox.lua",
+        "old": "      return closed.own(map[key])\n",
+        "new": "      return map[key]\n",
+        "tests": ["lua/test-reachable"],
+    },
+    {
         "name": "durations-change",
         "promise": "a duration stays what it is, whatever is assigned to it",
         "file": "runtime/units.lua",

@@ -72,4 +72,8 @@ return {
     "cause make-room-on-the-disk restart-redis leave-it-to-its-own-playbook", "restart-what-failed", "restart-the-whole-stack",
     "watch-it-hold", "tell-while-it-lasts",
   },
+  ["scale/workers"] = {
+    "count-the-workers look-at-the-queue", "look-for-room-on-the-machine look-for-room-in-the-database", "change-the-number",
+    "change-the-number", "see-them-at-work see-the-queue-fall", "say-how-it-goes-back", "tell",
+  },
 }
