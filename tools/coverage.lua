@@ -112,6 +112,26 @@ function coverage.unnamed()
   return list
 end
 
+--- The headings a playbook answers to, itself or by a block below them: {["002"] = {["Disk Space Emergency"] = true}}.
+---@param playbook string "incident/disk-space"
+---@return table<string, table<string, true>> headings by the number of their runbook
+function coverage.headings_of(playbook)
+  local found = {}
+  for _, runbook in ipairs(coverage.runbooks) do
+    local number, heading = runbook.source:match "^%d+", nil
+    for _, part in ipairs(coverage.parts(runbook)) do
+      heading = part.kind == "heading" and part.text:gsub("^#+ ", "") or heading
+      for _, reference in ipairs(part.covered_by) do
+        if reference.playbook == playbook then
+          found[number] = found[number] or {}
+          found[number][heading] = true
+        end
+      end
+    end
+  end
+  return found
+end
+
 local function part_of(kind, entry, first)
   local part = { kind = kind, line = entry[1], text = entry[2], language = kind == "block" and entry[2] or nil, covered_by = {}, also = {} }
   if kind == "block" then part.text = entry[3] end

@@ -50,6 +50,8 @@ playbook {
   },
   uses   = { shell = { "systemctl show", "docker ps" } },      -- they ask over a socket: declared reads
   tell   = { ["{report}"] = "always", ["{team}"] = "warning", ["{oncall}"] = "critical" },
+  sources = { "runbook 000: Morning Health Check (5 minutes)", "runbook 001: Morning Health Check (9 AM)",
+              "runbook 002: Morning Health Check (9:00 AM)", "runbook 003: Health Check Endpoints", "runbook 004: Health Check Endpoints" },
 }
 
 group("Look at everything", { together = true, keep_going = true }, function()
@@ -82,10 +84,9 @@ group("Look at everything", { together = true, keep_going = true }, function()
   end)
 
   step("Database connections", { needs = { "db" } }, function(p)
-    local pool, limits = postgres.connections(p.db), { warning = p.conn_pct, critical = 95 }
-    local verdict = check("connections used", pool.percent, { unit = "%", above = limits })
-    if verdict ~= "ok" then suggest("incident/db-exhaustion.lua", { db = p.db }) end
-    if p.pool_size then check("pool used", 100 * pool.used // p.pool_size, { unit = "%", above = limits }) end
+    local pool, limits = postgres.connections(p.db), { unit = "%", above = { warning = p.conn_pct, critical = 95 } }
+    if check("connections used", pool.percent, limits) ~= "ok" then suggest("incident/db-exhaustion.lua", { db = p.db }) end
+    if p.pool_size then check("pool used", 100 * pool.used // p.pool_size, limits) end
     show(pool.by_state, { title = ("%d of %d connections, by state"):format(pool.used, pool.limit) })
   end)
 

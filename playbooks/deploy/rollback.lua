@@ -34,6 +34,8 @@ playbook {
   uses     = { notify = { "{oncall}" } },
   calls    = { "deploy/verify.lua" },
   tell     = { ["{team}"] = "always", ["{oncall}"] = "critical" },
+  sources  = { "runbook 000: Response Procedures", "runbook 003: 1. Service Degradation (Response Time > 2s)",
+               "runbook 004: 4. Remediate" },
 }
 
 local choice = step("Look at the last releases", { fresh = "5m" }, function(p)

@@ -32,6 +32,8 @@ playbook {
   },
   uses     = { state = { "deploys" } },
   tell     = { ["{team}"] = "always" },
+  sources  = { "runbook 002: Planned Maintenance Template", "runbook 003: 1. Planned Deployments",
+               "runbook 004: Post-Deployment Verification" },
 }
 
 local began = step("Ask how it is", function(p)

@@ -45,6 +45,9 @@ playbook {
     team       = { type = "string",   optional = true,     help = "who gets the page" },
   },
   uses   = { shell = { "docker ps", "docker logs", "systemctl show", "vercel logs" }, notify = { "{team}" } },
+  sources = { "runbook 000: Response Procedures", "runbook 001: Database Monitoring", "runbook 002: Incident Commander Checklist",
+              "runbook 002: Quick Diagnostics", "runbook 002: Database Queries", "runbook 003: 2. Service Outage (5xx Errors)",
+              "runbook 004: 1. Detect & Assess", "runbook 004: 3. Investigate" },
 }
 
 local looks = {}

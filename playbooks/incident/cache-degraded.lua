@@ -35,6 +35,7 @@ playbook {
   },
   calls    = { "incident/redis-memory.lua" },
   tell     = { ["{team}"] = "always", ["{mail}"] = "critical" },
+  sources  = { "runbook 000: Identify Bottlenecks", "runbook 000: Response Procedures", "runbook 001: Caching Strategy" },
 }
 
 local function hits(p) return caches.look(p.api, p.analytics, p.recent).hit_rate end

@@ -6,9 +6,8 @@ local postgres = require "postgres"
 local reach = require "reach"
 
 playbook {
-  title    = "Database unreachable",
+  title    = "Database unreachable",   kind = "incident",   severity = "critical",   respond = "2m",   lock = true,
   about    = "Looks, saves the log, starts the server once: never while it recovers, never on a full disk. No undo: it belongs up.",
-  kind     = "incident",   severity = "critical",   respond = "2m",   lock = true,
   params   = {
     db        = { type = "sql",      default = "primary",   help = "the database, as named in the environment" },
     api       = { type = "http",     optional = true,       help = "the application that uses it" },
@@ -37,6 +36,7 @@ playbook {
   uses     = { shell = { "docker logs" }, notify = { "{oncall}" } },
   calls    = { "incident/disk-space.lua", "incident/db-exhaustion.lua", "recovery/restore-database.lua" },
   tell     = { ["{team}"] = "always", ["{oncall}"] = "critical", ["{dba}"] = "critical" },
+  sources  = { "runbook 002: Complete Service Outage", "runbook 003: Service Providers" },
 }
 
 --- Percent of a disk on which the server ends; and what a start may help against.

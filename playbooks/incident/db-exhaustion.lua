@@ -27,6 +27,8 @@ playbook {
   },
   uses     = { shell = { "docker restart" }, notify = { "{team}" } },
   limits   = { sessions = 200 },
+  sources  = { "runbook 000: Response Procedures", "runbook 001: Database Metrics", "runbook 002: Database Connection Exhaustion",
+               "runbook 003: 4. Database Issues", "runbook 004: Connection Pool Management" },
 }
 
 local SHOWN = { "pid", "user", "application", "state", "seconds", "query" }

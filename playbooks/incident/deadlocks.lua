@@ -29,6 +29,7 @@ playbook {
   limits   = { sessions = 20 },
   lock     = true,
   tell     = { ["{team}"] = "always", ["{lead}"] = "critical" },
+  sources  = { "runbook 001: Database Metrics", "runbook 001: Issue: High Database CPU" },
 }
 
 local TREE = { "who", "application", "user", "state", "seconds", "waits_for", "query" }

@@ -42,6 +42,7 @@ playbook {
                          "docker image inspect", "docker image rm", "docker volume inspect", "docker volume rm" } },
   limits   = { files = 20000 },
   tell     = { ["{team}"] = "always", ["{oncall}"] = "critical" },
+  sources  = { "runbook 001: System Metrics", "runbook 001: Issue: Disk Space Full", "runbook 002: Disk Space Emergency" },
 }
 
 local size = cleanup.size

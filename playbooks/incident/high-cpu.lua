@@ -9,8 +9,7 @@ local statements = require "statements"
 playbook {
   title    = "High CPU",
   about    = "Evidence before anything is scaled or stopped. A lowered priority stands until it is undone; what was ended is gone.",
-  kind     = "incident",
-  severity = "medium",   respond = "15m",   lock = true,
+  kind     = "incident",   severity = "medium",   respond = "15m",   lock = true,
   params   = {
     host    = { type = "hosts",    optional = true,     help = "the machine; without it: this one" },
     over    = { type = "duration", default = "5s",      help = "the processors are measured over so long" },
@@ -40,6 +39,7 @@ playbook {
   calls    = { "scale/workers.lua" },
   limits   = { processes = 100 },
   tell     = { ["{team}"] = "always", ["{oncall}"] = "critical" },
+  sources  = { "runbook 001: System Metrics", "runbook 002: High CPU Alert (>80% for 5 minutes)" },
 }
 
 local TOP = { "pid", "percent", "nice", "seconds", "program", "belongs" }

@@ -33,6 +33,8 @@ playbook {
   limits   = { sessions = 20 },
   lock     = true,
   tell     = { ["{team}"] = "always", ["{dba}"] = "critical" },
+  sources  = { "runbook 001: Database Metrics", "runbook 001: Issue: High Database CPU", "runbook 002: High CPU Alert (>80% for 5 minutes)",
+               "runbook 003: 4. Database Issues" },
 }
 
 local RUNNING = { "pid", "application", "user", "seconds", "waits", "query" }

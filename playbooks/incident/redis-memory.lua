@@ -5,8 +5,7 @@ local keyspace = require "keyspace"
 playbook {
   title    = "Redis memory full",
   about    = "Looks first, without KEYS. Raises the limit within the host's memory, lets named keys expire or go, then watches.",
-  kind     = "incident",
-  severity = "high",   respond = "15m",
+  kind     = "incident",   severity = "high",   respond = "15m",
   params   = {
     cache    = { type = "redis",    default = "cache", help = "connection, as named in the environment" },
     target   = { type = "size",     default = "512mb", help = "raise maxmemory to this; never lowered" },
@@ -33,6 +32,7 @@ playbook {
   },
   uses     = { notify = { "{team}" } },
   limits   = { keys = 200000 },
+  sources  = { "runbook 001: Issue: Redis Memory Full", "runbook 001: Caching Strategy", "runbook 002: Complete Service Outage" },
 }
 local size = keyspace.size
 

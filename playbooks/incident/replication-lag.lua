@@ -32,6 +32,7 @@ playbook {
   limits   = { sessions = 20 },
   lock     = true,
   tell     = { ["{team}"] = "always", ["{dba}"] = "critical" },
+  sources  = { "runbook 001: Database Metrics" },
 }
 
 local HOLDERS = { "pid", "application", "user", "state", "seconds", "query" }

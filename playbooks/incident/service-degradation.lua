@@ -49,6 +49,8 @@ playbook {
   calls    = { "deploy/rollback.lua", "deploy/release.lua", "incident/high-db-cpu.lua", "incident/db-exhaustion.lua",
                "incident/cache-degraded.lua" },
   tell     = { ["{team}"] = "always", ["{oncall}"] = "critical" },
+  sources  = { "runbook 001: Application Metrics", "runbook 001: Issue: Application Slow Response",
+               "runbook 003: 1. Service Degradation (Response Time > 2s)" },
 }
 
 local function judge_now(p, seen)

@@ -38,6 +38,7 @@ playbook {
   uses     = { shell = { "docker ps", "docker logs", "nginx -t" }, notify = { "{status}", "{oncall}" } },
   calls    = { "incident/disk-space.lua" },
   tell     = { ["{team}"] = "always", ["{oncall}"] = "critical" },
+  sources  = { "runbook 002: Complete Service Outage", "runbook 003: 2. Service Outage (5xx Errors)" },
 }
 
 local function is_well(p) return outage.is_well(p.api, p) end

@@ -33,6 +33,7 @@ playbook {
   },
   uses     = { shell = { "cat" } },
   tell     = { ["{team}"] = "always" },
+  sources  = { "runbook 002: High CPU Alert (>80% for 5 minutes)", "runbook 002: Queue Depth Alert (>1000 jobs)" },
 }
 
 local before = step("Count the workers", function(p)

@@ -39,6 +39,7 @@ playbook {
   uses   = { notify = { "{oncall}" },
              shell = { "aws s3api list-objects-v2", "aws s3api get-object", "cp --", "gzip --decompress", "pg_restore" } },
   tell   = { ["{report}"] = "always", ["{team}"] = "warning" },
+  sources = { "runbook 000: Backup Procedures", "runbook 002: Monday: Backup Verification" },
 }
 
 local function store(p)

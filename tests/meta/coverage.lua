@@ -43,6 +43,43 @@ claim("every playbook answers to a runbook", function(say)
   end
 end)
 
+--- What a playbook says of where it comes from: {["002"] = {"Disk Space Emergency"}}; and what does not say that.
+local function sources_of(header)
+  local said, other = {}, {}
+  for _, text in ipairs(type(header.sources) == "table" and header.sources or { header.sources }) do
+    local number, heading = text:match "^runbook (%d%d%d): (.+)$"
+    if number then
+      said[number] = said[number] or {}
+      table.insert(said[number], heading)
+    else
+      other[#other + 1] = text
+    end
+  end
+  return said, other
+end
+
+claim("each playbook names its sources: headings it answers to, one at least of each runbook that has any", function(say)
+  for _, path in ipairs(source.files(".lua", "playbooks")) do
+    local covered = coverage.headings_of(path:match "^playbooks/(.*)%.lua$")
+    local said, other = sources_of(playbook_steps(path).header)
+    for _, text in ipairs(other) do
+      say(("%s: sources: '%s' is no \"runbook 002: HEADING\""):format(path, text))
+    end
+    for number, headings in pairs(said) do
+      for _, heading in ipairs(headings) do
+        if not (covered[number] or {})[heading] then
+          say(("%s: sources: tools/coverage does not give it '%s' of runbook %s"):format(path, heading, number))
+        end
+      end
+    end
+    for number in pairs(covered) do
+      if not said[number] then
+        say(("%s: sources: it answers to runbook %s, too"):format(path, number))
+      end
+    end
+  end
+end)
+
 claim("each step that docs/SIDE-BY-SIDE.md sets beside a runbook's lines is a step of its playbook", function(say)
   local playbook, count
   for _, line in ipairs(source.lines(source.read "docs/SIDE-BY-SIDE.md")) do
