@@ -109,8 +109,11 @@ class AtATerminal(GameDay):
         self.assertEqual(os.listdir(self.room), [])
         terminal = self.at_a_terminal("app-down")
         terminal.wait_for("game-day \\S ")
-        terminal.send("\x03")                    # in the shell it is the shell's
+        terminal.send("sleep 1000\n")
+        self.assertTrue(wait_until(lambda: any(b"sleep" in command(pid) for pid in descendants(terminal.pid))))
+        terminal.send("\x03")                    # it is the shell's, and ends what runs in it
         terminal.wait_for("game-day \\S ")
+        self.assertFalse(any(b"sleep" in command(pid) for pid in descendants(terminal.pid)))
         started = descendants(terminal.pid)
         os.kill(terminal.pid, 15)
         self.assertEqual(terminal.finish().code, 143)
