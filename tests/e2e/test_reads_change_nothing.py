@@ -33,14 +33,17 @@ BROKEN = (       # scenario, playbook, parameters: what there is to be mended ma
     ("app-down", "incident/service-outage.lua", "-p", "calm=300ms", "-p", "poll=100ms"),
     ("deadlocks", "incident/deadlocks.lua", "-p", "wait=300ms", "-p", "grace=1s", "-p", "poll=50ms", "-p", "watch=300ms"),
     ("high-db-cpu", "incident/high-db-cpu.lua", "-p", "long=300ms", "-p", "cpu=1", "-p", "over=300ms", "-p", "poll=50ms"),
+    ("queue-depth", "incident/queue-depth.lua", "-p", "idempotent=transcode", "-p", "sample=200ms", "-p", "poll=50ms"),
     ("high-cpu", "incident/high-cpu.lua", "-p", "over=200ms", "-p", "act=0", "-p", "host=web1", "-p", "service=nightly"),
 )
 BEHIND = ("incident/replication-lag.lua", "-p", "warn=1s", "-p", "crit=1m", "-p", "over=200ms", "-p", "poll=50ms")
-AT_WORK = ("disk-writer", "replication")         # processes of scenarios that change the world themselves
+AT_WORK = ("disk-writer", "replication", "producer")         # processes of scenarios that change the world themselves
+ENDED = ("worker-1",)        # of these, whose sessions would count up to ten seconds later what they did before they were held
 REPLICA = ("SELECT pid, backend_start, query_start, state, pg_conf_load_time(), pg_last_wal_replay_lsn(), pg_is_wal_replay_paused()"
            " FROM pg_stat_activity WHERE application_name = 'reports'")
 GOES_ON = {"deadlocks": r"WOULD cancel", "high-db-cpu": r"WOULD cancel 3 statements",
-           "disk-space": r"WOULD ASK", "high-cpu": r"WOULD stop nightly", "app-down": r"WOULD start app", "bad-release": r"WOULD release v3"}      # it went so far that a change was planned
+           "disk-space": r"WOULD ASK", "high-cpu": r"WOULD stop nightly", "queue-depth": r"WOULD POST .*/queues/retry",
+           "app-down": r"WOULD start app", "bad-release": r"WOULD release v3"}      # it went so far that a change was planned
 ORDER = ("read", "answered", "refused", "dry", "planned")           # reads first: they see the world before any planned change
 ENDS = {"read": ("done",), "answered": ("done", "failed", "undetermined"), "refused": ("refused",),
         "dry": ("done", "failed", "undetermined", "planned"), "planned": ("planned", "failed", "undetermined", "refused")}
@@ -86,7 +89,10 @@ class WorldTest(LabTest):
     @contextlib.contextmanager
     def held_still(self):
         """What a scenario keeps at work changes the world: it is held still meanwhile."""
-        at_work = [pid for pid in map(processes.Processes(self.lab.directory).pid, AT_WORK) if pid]
+        of_lab = processes.Processes(self.lab.directory)
+        at_work = [pid for pid in map(of_lab.pid, AT_WORK) if pid]
+        for name in ENDED:
+            of_lab.stop(name)
         try:
             time.sleep(1)      # long enough for the playbooks' `wait`, `long` and `warn`
             for pid in at_work:

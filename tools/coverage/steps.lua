@@ -53,6 +53,10 @@ return {
     "find-runaway-statements end-runaway-statements", "find-tables-without-a-fitting-index", "note-what-is-left",
     "watch-it-calm-down watch-that-none-comes-back", "tell",
   },
+  ["incident/queue-depth"] = {
+    "look-at-the-queues", "look-at-the-workers save-their-logs", "look-at-what-failed", "see-that-what-they-need-is-well",
+    "start-more-workers", "try-failed-jobs-again", "watch-it-drain", "send-the-workers-back", "tell",
+  },
   ["incident/redis-memory"] = {
     "look-at-the-memory", "look-at-the-host", "survey-the-keys", "find-keys-that-never-expire", "agree-on-the-remedy", "raise-maxmemory",
     "let-keys-expire drop-keys", "change-the-eviction-policy", "make-the-settings-last", "watch-it-recover",
