@@ -107,6 +107,9 @@ return {
       least = 5, crit = 800, hard = 900, pause = "1s", calm = "5s", poll = "1s", team = "team", oncall = "oncall",
     },
     ["scale/workers"] = { db = "primary", pool = 1, api = "api", cores = 0, poll = "200ms", over = "500ms" },     -- it has none to spare
+    ["recovery/restore-database"] = {                                                 -- ./dev lab break data-lost
+      dir = env "LAB_DUMPS", flag = env "LAB_FLAG", services = { "app" }, api = "api", settle = "500ms", team = "team", oncall = "oncall",
+    },
     ["incident/db-exhaustion"] = {
       api  = "api",
       team = "team",

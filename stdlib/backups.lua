@@ -1,6 +1,6 @@
---- Backups of databases, in a bucket or a directory: which there are, one fetched, restored into a scratch
---- database, compared with what it was made of. A store says where they are: { bucket, prefix, endpoint,
---- region, profile, access_key, secret_key } or { dir }; without keys the aws command finds its own.
+--- Backups of databases, in a bucket or a directory: which there are, one fetched, what it says of itself; restored
+--- they are by `restores`. A store says where they are: { bucket, prefix, endpoint, region, profile, access_key,
+--- secret_key } or { dir }; without keys the aws command finds its own.
 -- The bucket is asked over the network: declared reads, which the playbook's `uses` must allow as
 -- "aws s3api list-objects-v2" and "aws s3api get-object".
 
@@ -10,10 +10,6 @@ local backups = {}
 
 --- The newest of each page of a listing that are handed over: enough for the last backups with their checksums.
 local NEWEST = 60
---- So many tables are compared when none are named.
-local TABLES = 20
---- Of a small table a row or two is a large percentage: so many rows more or less are none, unless all are gone.
-local FEW = 5
 
 --- The newest backup, by the time of its last write, not by its name.
 ---@param where string a directory, or what is looked for in it: "/backups/*.dump"
@@ -117,6 +113,17 @@ function backups.first(list, count)
   return head
 end
 
+--- One of a list by its name, or its last part; without a name the newest.
+---@param list table of `list`
+---@param name string?
+---@return table row raises when none has that name
+function backups.pick(list, name)
+  for _, item in ipairs(list) do
+    if not name or item.name == name or item.name:match "[^/]+$" == name then return item end
+  end
+  fail("none of the last %d backups is called '%s'", #list, name)
+end
+
 --- The longest time between two backups that follow each other; nil for fewer than two.
 ---@param list table of `list`
 ---@return table? duration
@@ -201,7 +208,7 @@ end
 
 --- What a dump says of itself, by pg_restore --list; raises when it is none that pg_restore can read.
 ---@param copy table of `fetch`
----@return table facts format, created, database, server, entries
+---@return table facts format, created, database, server, entries, tables (numbers)
 function backups.contents(copy)
   -- relative to its directory, which a jailed look is shown; its first bytes say what it is, its name does not
   local head = shell.read({ "head", "--bytes=5", copy.name }, { cwd = copy.dir }).stdout
@@ -215,178 +222,45 @@ function backups.contents(copy)
     return text:match("\n;%s*" .. name .. ":?%s+([^\n]*)") or "not said"
   end
   local _, entries = text:gsub("\n%d+; ", "")
+  local tables = 0
+  for word in text:gmatch "\n%d+; %d+ %d+ TABLE (%S+) " do
+    tables = tables + ((word == "DATA" or word == "ATTACH") and 0 or 1)
+  end
   return {
     format = said "Format", created = said "Archive created at", database = said "dbname",
-    server = said "Dumped from database version", entries = entries,
+    server = said "Dumped from database version", entries = entries, tables = tables,
   }
 end
 
--- restored ----------------------------------------------------------------------------------------------
-
---- Which running server that is: two connections may reach one server by different names.
-local function identity(db)
-  return sql(db):value "SELECT system_identifier || ' since ' || pg_postmaster_start_time() FROM pg_control_system()"
-end
-
---- Do two connections end at one and the same server?
----@param one string
----@param other string
----@return boolean
-function backups.is_same_server(one, other)
-  return one == other or identity(one) == identity(other)
-end
-
---- A name no database there has: with the server's time and the session that asked, so two runs never share one.
----@param db string
----@param prefix string
----@return string
-function backups.scratch_name(db, prefix)
-  return prefix .. sql(db):value "SELECT to_char(now(), '_YYYYMMDD_HH24MISS_') || pg_backend_pid()"
-end
-
-local function drop(db, name)
-  local text = sql.format("DROP DATABASE IF EXISTS %I WITH (FORCE)", name)
-  sql(db):exec(text, {}, { autocommit = true, summary = ("drop database %s on %s"):format(name, db) })
-end
-
---- Is there a database of that name?
----@return boolean
-function backups.has_database(db, name)
-  return sql(db):value("SELECT count(*) FROM pg_database WHERE datname = $1", { name }) > 0
-end
-
---- Makes an empty database, which is dropped at the end of the run, whatever happens. A change.
----@param db string
----@param name string of `scratch_name`; one that is there already fails and is left alone
-function backups.create_scratch(db, name)
-  if backups.has_database(db, name) then fail("there is a database '%s' on %s already", name, db) end
-  always(("drop database %s on %s, if it is still there"):format(name, db), function()
-    if backups.has_database(db, name) then drop(db, name) end
-  end)
-  local text = sql.format("CREATE DATABASE %I TEMPLATE template0", name)
-  sql(db):exec(text, {}, { autocommit = true, summary = ("create database %s on %s"):format(name, db) })
-end
-
---- Drops it, with whoever is still connected to it. A change.
-backups.drop_scratch = drop
-
---- Restores a dump into an empty database: the first error ends it. Owners and grants are left out, since the
---- server may not know the roles. A change; the playbook's `uses` must allow "pg_restore".
----@param db string
----@param name string the database
+--- Shows what a backup says of itself; one whose checksum is not the one beside it fails.
+---@param store table
+---@param backup table a row of `list`
 ---@param copy table of `fetch`
----@param opts { within: any?, jobs: integer? }
-function backups.restore(db, name, copy, opts)
-  shell.run({ "pg_restore", "--exit-on-error", "--no-owner", "--no-privileges", "--no-password",
-    "--jobs=" .. (opts.jobs or 1), "--dbname=" .. name, copy.name },
-    { cwd = copy.dir, env = sql(db):environment(), timeout = opts.within,
-      summary = ("restore %s into %s on %s"):format(copy.name, name, db) })
+---@return table facts of `contents`
+function backups.look_into(store, backup, copy)
+  local is, wanted = backups.checksums(store, backup, copy)
+  if wanted then
+    check("checksum", is, { expect = wanted, or_fail = "the backup is damaged: its checksum is not the one beside it" })
+  else
+    note "no checksum lies beside it: only the restore can tell"
+  end
+  local facts = backups.contents(copy)
+  show(facts)
+  return facts
 end
 
--- compared ----------------------------------------------------------------------------------------------
-
-local SHAPE = [[
-SELECT (SELECT array_agg(n.nspname || '.' || c.relname ORDER BY 1)
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') AS tables,
-       (SELECT count(*) FROM pg_index WHERE NOT indisvalid) AS invalid_indexes,
-       count(*) AS constraints, count(*) FILTER (WHERE NOT o.convalidated) AS unproved_constraints,
-       (SELECT array_agg(extname::text ORDER BY 1) FROM pg_extension) AS extensions
-FROM pg_constraint o JOIN pg_namespace s ON s.oid = o.connamespace
-WHERE o.contype IN ('c', 'f', 'p', 'u', 'x') AND s.nspname !~ '^pg_' AND s.nspname <> 'information_schema']]
-
--- The first of the named columns that a table has says how new its rows are.
-local LARGEST = [[
-SELECT n.nspname::text AS schema, c.relname::text AS name,
-       (SELECT a.attname::text FROM pg_attribute a
-        WHERE a.attrelid = c.oid AND a.attname = ANY ($1::text[]) AND NOT a.attisdropped
-          AND a.atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype)
-        ORDER BY array_position($1::text[], a.attname::text) LIMIT 1) AS stamp
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-ORDER BY c.relpages DESC, 1, 2]]
-
---- What a database consists of.
----@param database table sql(name) or sql(name):database(other)
----@return table shape tables, extensions (names), constraints, unproved_constraints, invalid_indexes (numbers)
-function backups.shape(database)
-  return database:one(SHAPE)
-end
-
---- What the first list has and the second lacks.
----@return string[]
-function backups.missing(wanted, there)
-  local known, missing = {}, {}
-  for _, name in ipairs(there or {}) do known[name] = true end
-  for _, name in ipairs(wanted or {}) do
-    if not known[name] then missing[#missing + 1] = name end
-  end
-  return missing
-end
-
---- The tables to compare: those named ("orders", "sales.orders"), else the largest; and those that must be equal.
-local function chosen(production, opts)
-  local all, list, known, taken = production:query(LARGEST, { opts.stamps }), {}, {}, {}
-  for _, item in ipairs(all) do
-    known[item.schema .. "." .. item.name] = item
-    known[item.name] = known[item.name] or item
-  end
-  local function take(item)
-    if not taken[item] then list[#list + 1], taken[item] = item, true end
-  end
-  local function take_named(names)
-    for _, name in ipairs(names) do
-      take(known[name] or fail("there is no table '%s' to compare with", name))
-    end
-  end
-  take_named(opts.tables)
-  for i = 1, #list == 0 and math.min(TABLES, #all) or 0 do
-    take(all[i])
-  end
-  take_named(opts.same)
-  for _, name in ipairs(opts.same) do
-    known[name].content = true
-  end
-  return list
-end
-
---- Rows of a table, its newest time up to a moment, and, if asked for, a sum over all it holds.
-local function measure(database, item, moment)
-  local newest, sum = "$1::float8 * NULL", "NULL"
-  if item.stamp then
-    newest = sql.format("extract(epoch FROM max(%I) FILTER (WHERE %I <= to_timestamp($1)))::float8", item.stamp, item.stamp)
-  end
-  if item.content then
-    sum = "sum(('x' || left(md5(t::text), 15))::bit(60)::bigint)::text"
-  end
-  local text = sql.format("SELECT count(*) AS rows, %s AS newest, %s AS content FROM %I.%I AS t", newest, sum, item.schema, item.name)
-  return database:one(text, { moment }, { timeout = "10m" })
-end
-
---- Compares tables of a restored database with those it was made of.
----@param production table sql(name)
----@param restored table sql(name):database(scratch)
----@param opts { tables: string[], same: string[], stamps: string[], at: table } tables: which, {} for the
---- largest; same: of which all content must be equal; stamps: columns that say how new a row is; at: when the
---- backup was written
----@return table rows name, production, restored (numbers of rows), off (percent; 0 for a few rows), behind
---- (seconds: how much newer production's newest row was when the backup was written), content (of those in
---- `same`: "equal" or "differs")
-function backups.compare(production, restored, opts)
-  local rows = { columns = { "name", "production", "restored", "off", "behind", "content" } }
-  for i, item in ipairs(chosen(production, opts)) do
-    local here, there = measure(production, item, opts.at.epoch), measure(restored, item, opts.at.epoch)
-    local off = math.abs(here.rows - there.rows)
-    local is_few = off == 0 or off <= FEW and there.rows > 0
-    rows[i] = {
-      name = item.schema .. "." .. item.name, production = here.rows, restored = there.rows,
-      off = is_few and 0 or math.floor(1000 * off / math.max(here.rows, 1) + 0.5) / 10,
-      behind = here.newest and math.max(0, math.floor(here.newest - (there.newest or 0))) or nil,
-      content = item.content and (here.content == there.content and "equal" or "differs") or nil,
-    }
-  end
-  return rows
+--- Dumps a database as it is, in custom format, beside its checksum. A change; the playbook's `uses` must allow
+--- "pg_dump". It is written under another name first: what has the name is whole.
+---@param db string the connection's name in the environment
+---@param path string of the file to make; the header's `uses.files` must allow it
+---@param within any? how long it may take
+function backups.dump(db, path, within)
+  shell.run({ "pg_dump", "--format=custom", "--no-password", "--file=" .. path .. ".part" }, {
+    env = sql(db):environment(), timeout = within, summary = ("dump %s into %s"):format(db, path),
+    happened = function() return false end,      -- again is as good
+  })
+  shell.run({ "mv", "--no-clobber", "--", path .. ".part", path }, { happened = function() return files.stat(path) ~= nil end })
+  files.write(path .. ".sha256", ("%s  %s\n"):format(files.checksum(path), path:match "[^/]+$"))
 end
 
 return backups

@@ -141,7 +141,7 @@ end
 ---@param db string
 function reach.fail_over(db)
   confirm { "Fail over from %s? What it had not sent to its replica is lost", db, type = db, id = "fail-over" }
-  manual { "Fail over by hand", id = "failed-over", items = { "the old server cannot start again",
+  manual { "Fail over by hand", required = true, id = "failed-over", items = { "the old server cannot start again",
     "SELECT pg_promote() ran on the replica", "environment and clients name the replica" } }
 end
 

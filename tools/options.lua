@@ -94,7 +94,7 @@ options.by_module = {
     options = { "list", "texts, or `{ id, label }`; without it any text is an answer" },
     default = { "text", "what Enter, or `--yes`, takes" },
     many = { "boolean", "several may be picked: a list is returned" },
-    required = { "boolean", "true unless said; an optional one may stay open" },
+    required = { "boolean", "a no, and nobody to ask, end the run; without it, it may stay open" },
     items = { "list of texts", "what is to be done, one after another" },
   },
   state = { over = { duration, "of the last run that is at least so long ago" } },

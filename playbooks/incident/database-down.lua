@@ -124,7 +124,7 @@ step("Decide what else", { when = function(p) return left().state ~= "answers" o
   local why = left().why or "it is in recovery, and takes no writes"
   local what = choose(("%s is not back: %s. What now?"):format(p.db, why), {
     { "stop", "leave it to a person", function() return "stop" end },
-    { "provider", "call the provider", function() manual { "Call the provider's support: is it theirs?", id = "called" } end },
+    { "provider", "call the provider", function() manual { "Call the provider: is it theirs?", id = "called", required = true } end },
     { "failover", "to the replica", function() reach.fail_over(p.db) end },
     { "restore", "restore it", function() call("recovery/restore-database.lua", { db = p.db, team = p.team }) end },
   }, { default = "stop" })

@@ -1,6 +1,7 @@
 --- Weekly backup verification: the newest backup is really restored, and compared with what it was made of.
 ---@usage opsrun play weekly/backup-verification.lua -e production --answer agree=yes
 local backups = require "backups"
+local restores = require "restores"
 
 playbook {
   title  = "Weekly backup verification",   kind = "routine",   owner = "operations",
@@ -9,7 +10,7 @@ playbook {
     bucket      = { type = "string",   optional = true,      help = "S3 bucket the backups are in" },
     prefix      = { type = "string",   default = "postgres/", help = "what the names of the database's backups begin with" },
     media       = { type = "string",   optional = true,      help = "prefix of the media files; a directory where there is no bucket" },
-    dir         = { type = "path",     optional = true,      help = "directory the backups are in, where there is no bucket" },
+    dir         = { type = "string",   optional = true,      help = "directory the backups are in, where there is no bucket" },
     endpoint    = { type = "url",      optional = true,      help = "of an S3 server that is not Amazon's" },
     region      = { type = "string",   default = "us-east-1", help = "of the bucket" },
     profile     = { type = "string",   optional = true,      help = "of the aws command's configuration" },
@@ -90,10 +91,10 @@ end)
 
 local scratch = step("Agree on the restore", { id = "agree", needs = { "db", "staging" } }, function(p)
   local backup = newest().backup
-  if backups.is_same_server(p.db, p.staging) and not p.same_server then
+  if restores.is_same_server(p.db, p.staging) and not p.same_server then
     fail("'%s' and '%s' are one server: a restore belongs on another one (-p same_server=true allows it)", p.db, p.staging)
   end
-  local name = backups.scratch_name(p.staging, p.scratch)
+  local name = restores.scratch_name(p.staging, p.scratch)
   confirm("Restore %s (%d bytes) into %s on %s, compare it with %s, and drop it?", backup.name, backup.bytes, name, p.staging, p.db)
   return name
 end)
@@ -104,36 +105,31 @@ local copy = step("Fetch the newest", function(p)
   return backups.fetch(store(p), newest().backup, dir, p.within)
 end)
 
-step("Look into it", function(p)
-  local is, wanted = backups.checksums(store(p), newest().backup, copy())
-  if not wanted then note "no checksum lies beside it: only the restore can tell" end
-  if wanted then check("checksum", is, { expect = wanted, or_fail = "the backup is damaged: its checksum is not the one beside it" }) end
-  show(backups.contents(copy()))
-end)
+step("Look into it", function(p) backups.look_into(store(p), newest().backup, copy()) end)
 
-step("Create the scratch database", { needs = { "staging" } }, function(p) backups.create_scratch(p.staging, scratch()) end)
+step("Create the scratch database", { needs = { "staging" } }, function(p) restores.create_scratch(p.staging, scratch()) end)
 
 step("Restore into it", { needs = { "staging" } }, function(p)
   local began, name = now(), scratch()
-  backups.restore(p.staging, name, copy(), { within = p.within, jobs = p.jobs })
+  restores.restore(p.staging, name, copy(), { within = p.within, jobs = p.jobs })
   check("restore time", math.ceil((now() - began).seconds), { unit = "s" })
 end)
 
 local is_right = step("Compare with production", { needs = { "db", "staging" } }, function(p)
   local production, restored, worst = sql(p.db), sql(p.staging):database(scratch()), { off = 0, behind = 0, differing = 0 }
-  local there, here = backups.shape(restored), backups.shape(production)
-  local rows = backups.compare(production, restored, { tables = p.tables, same = p.same, stamps = p.stamps, at = newest().backup.at })
+  local there, here = restores.shape(restored), restores.shape(production)
+  local rows = restores.compare(production, restored, { tables = p.tables, same = p.same, stamps = p.stamps, at = newest().backup.at })
   show(rows, { title = "rows, and how far the newest lag behind" })
   for _, row in ipairs(rows) do
     worst.off, worst.behind = math.max(worst.off, row.off), math.max(worst.behind, row.behind or 0)
     worst.differing = worst.differing + (row.content == "differs" and 1 or 0)
   end
   local verdicts = {
-    check("tables missing", #backups.missing(here.tables, there.tables), { above = { critical = 0 } }),
+    check("tables missing", #restores.missing(here.tables, there.tables), { above = { critical = 0 } }),
     check("constraints restored", there.constraints, { expect = here.constraints }),
     check("constraints not valid", there.unproved_constraints, { above = { critical = here.unproved_constraints } }),
     check("indexes not valid", there.invalid_indexes, { above = { critical = 0 } }),
-    check("extensions missing", #backups.missing(here.extensions, there.extensions), { above = { critical = 0 } }),
+    check("extensions missing", #restores.missing(here.extensions, there.extensions), { above = { critical = 0 } }),
     check("rows that differ", worst.off, { unit = "%", above = { critical = p.tolerance } }),
     check("newest rows behind the backup", worst.behind, { unit = "s", above = { critical = p.lag.seconds } }),
     check("tables whose content differs", worst.differing, { above = { critical = 0 } }),
@@ -141,7 +137,7 @@ local is_right = step("Compare with production", { needs = { "db", "staging" } }
   return not table.concat(verdicts, " "):find "critical"
 end)
 
-step("Drop the scratch database", { needs = { "staging" } }, function(p) backups.drop_scratch(p.staging, scratch()) end)
+step("Drop the scratch database", { needs = { "staging" } }, function(p) restores.drop_scratch(p.staging, scratch()) end)
 
 step("Note that it is proved", function()
   if not is_right() then return skip "what was restored is not what production holds" end

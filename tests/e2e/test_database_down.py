@@ -114,6 +114,10 @@ class DatabaseDown(AuthorTest):
                     text=["Decide what else", "primary is not back: .*refused"])
         refused = self.opsrun(*play, "--yes", "-p", "wait=1s", "--answer", "decide-what-else=failover")
         self.expect(refused, code=5, text=["--answer fail-over=primary"])
+        undone = self.opsrun(*play, "--yes", "-p", "wait=1s", "--answer", "decide-what-else=failover", "--answer", "fail-over=primary")
+        self.expect(undone, code=5, text=["--answer failed-over=done"])
+        called = self.opsrun(*play, "--yes", "-p", "wait=1s", "--answer", "decide-what-else=provider")
+        self.expect(called, code=5, text=["--answer called=done"])
         self.assertIsNone(self.server())
 
     def test_a_dead_host_fails_the_start_by_name(self):

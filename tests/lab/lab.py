@@ -19,6 +19,7 @@ import app_scenarios
 import backups
 import busy_job
 import database
+import data_lost
 import database_down
 import disk_space
 import pq
@@ -263,7 +264,7 @@ def environment(lab):
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
         pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"
     return pairs | disk_space.environment(lab) | busy_job.environment(lab) | memory_leak.environment(lab) | s3_peer.environment(lab) | replica.environment(lab) | releases.environment(lab) | ssh_peer.environment(lab) | \
-        database_down.environment(lab)
+        database_down.environment(lab) | data_lost.environment(lab)
 
 
 def print_environment(lab):

@@ -9,6 +9,7 @@ import backups
 import busy_job
 import cache_scenarios
 import database
+import data_lost
 import database_down
 import disk_space
 import front
@@ -125,6 +126,7 @@ SCENARIOS = {
     "redis-memory": (redis_memory.break_it, redis_memory.mend),
     **app_scenarios.SCENARIOS,
     **backups.SCENARIOS,
+    **data_lost.SCENARIOS,
     **database_down.SCENARIOS,
     **cache_scenarios.SCENARIOS,
     **busy_job.SCENARIOS,

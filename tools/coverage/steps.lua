@@ -76,6 +76,11 @@ return {
     "cause make-room-on-the-disk restart-redis leave-it-to-its-own-playbook", "restart-what-failed", "restart-the-whole-stack",
     "watch-it-hold", "tell-while-it-lasts",
   },
+  ["recovery/restore-database"] = {
+    "find-the-backup fetch-the-backup look-into-it", "look-at-the-database agree", "agree", "dump-the-present-state", "close-the-doors",
+    "restore-it-beside", "prove-it spot-check", "put-it-in-place", "restore-it-beside prove-it", "open-the-doors see-that-all-is-well",
+    "put-it-in-place", "tell keep-the-old-one restore-it-at-the-provider",
+  },
   ["scale/workers"] = {
     "count-the-workers look-at-the-queue", "look-for-room-on-the-machine look-for-room-in-the-database", "change-the-number",
     "change-the-number", "see-them-at-work see-the-queue-fall", "say-how-it-goes-back", "tell",
