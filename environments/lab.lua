@@ -106,6 +106,15 @@ return {
       deploys_api = "api", recent = "1h", db = "primary", cache = "cache", services = { "app", "app-2" }, sample = "5s",
       least = 5, crit = 800, hard = 900, pause = "1s", calm = "5s", poll = "1s", team = "team", oncall = "oncall",
     },
+    ["incident/error-rate"] = {                                                       -- eval "$(./dev lab env)" after the break
+      api = "site", access = "access", logs = "app", sentry = "api", sentry_at = "/api/0/organizations/lab/issues/?query=is:unresolved",
+      deploys_api = "api", recent = "1h", db = "primary", audit = "audit_logs", flags_table = "feature_flags", cache = "cache",
+      providers = { "api" }, sample = "5s", least = 20, calm = "5s", poll = "1s", team = "team", oncall = "oncall",
+    },
+    ["flags/toggle"] = {
+      name = "new-search", action = "kill", db = "primary", list_at = "data", site = "site", observe = "/api/search",
+      observe_at = "engine", observe_on = "new-search", calm = "300ms", poll = "100ms", team = "team", oncall = "oncall",
+    },
     ["scale/workers"] = { db = "primary", pool = 1, api = "api", cores = 0, poll = "200ms", over = "500ms" },     -- it has none to spare
     ["recovery/restore-database"] = {                                                 -- ./dev lab break data-lost
       dir = env "LAB_DUMPS", flag = env "LAB_FLAG", services = { "app" }, api = "api", settle = "500ms", team = "team", oncall = "oncall",

@@ -14,7 +14,7 @@ local SOON = "10s"
 local TICKS, LOOKS = 20, 200
 
 --- What an error looks like in a log, of text or of JSON.
-local ERRORS = { "ERROR", "FATAL", [["level":"error"]] }
+assessment.ERRORS = { "ERROR", "FATAL", [["level":"error"]] }
 
 --- What a finding speaks for, by the first words of its name. Causes stand before what they cause, so what is
 --- suggested first is what to mend first. `bad` is the severity of a critical finding; a warning is P2.
@@ -168,7 +168,8 @@ end
 ---@param count integer so many of the last
 function assessment.errors(found, log, window, count)
   local seen = assessment.reads(found, "errors in " .. log, function()
-    return logs(log):scan { window = window, errors = { match = ERRORS, group = "message", shape = true, top = 5, tail = count } }
+    local query = { match = assessment.ERRORS, group = "message", shape = true, top = 5, tail = count }
+    return logs(log):scan { window = window, errors = query }
   end)
   if not seen then return end
   assessment.check(found, "errors in " .. log, seen.errors.count, { above = { warning = count } })

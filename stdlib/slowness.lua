@@ -43,18 +43,19 @@ end
 
 --- What was deployed or committed lately.
 ---@param p table parameters: deploys_api, deploys_at, repo, recent
----@return table { fresh = boolean } was something deployed within p.recent
+---@return table { fresh = boolean, at = number? } was something deployed within p.recent; when, in seconds since 1970
 function slowness.deploys(p)
   if not p.deploys_api and not p.repo then return skip "neither parameter 'deploys_api' nor 'repo' is given" end
-  local fresh = false
+  local fresh, at = false, nil
   if p.repo then show(releases.commits(p.repo, SHOWN), { title = "last commits" }) end
   if p.deploys_api then
     local rows = releases.deployed(p.deploys_api, p.deploys_at, SHOWN)
     show(rows, { title = "last deployments" })
     fresh = rows[1] and rows[1].age and rows[1].age < p.recent or false
+    at = rows[1] and rows[1].at and rows[1].at.epoch
     if fresh then note("the last deployment is %s old, younger than %s", rows[1].age, p.recent) end
   end
-  return { fresh = fresh }
+  return { fresh = fresh, at = at }
 end
 
 --- Lines of an application's log that say something was slow or not in time, the most frequent first.

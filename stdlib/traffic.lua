@@ -15,9 +15,8 @@ local PROBE_WITHIN = "30s"
 --- Nor for all of them together, in seconds: one that is slow is known to be after a few.
 local PROBES_WITHIN = 10
 
-local ENDPOINTS = { "endpoint", "requests", "p50_ms", "p95_ms", "max_ms", "failed", "failed_percent", "refused" }
+local ENDPOINTS = { "endpoint", "requests", "p50_ms", "p95_ms", "max_ms", "failed", "failed_percent", "refused", "statuses" }
 traffic.SLOWEST = { "endpoint", "requests", "p50_ms", "p95_ms", "max_ms" }
-traffic.FAILING = { "endpoint", "requests", "failed", "failed_percent", "refused" }
 
 --- Part of a whole, in percent to the hundredth.
 local function percent_of(part, whole)
@@ -83,12 +82,12 @@ end
 
 --- What the visitors of some time got.
 ---@param log string the access log, as named in the environment
----@param span table a duration: of the last so long
+---@param window table a window
 ---@return table { requests, failed (5xx), failed_percent, refused (4xx), refused_percent, statuses (rows value, count), mean,
 --- p50, p95, max (ms; nil when the log holds no times), from, to }
-function traffic.look(log, span)
+function traffic.within(log, window)
   local seen = logs(log):scan {
-    window = traffic.last(span),
+    window = window,
     requests = { field = "status", regex = "^[1-5][0-9][0-9]$", group = "status", top = 100 },
     failed = { field = "status", regex = "^5" },
     refused = { field = "status", regex = "^4" },
@@ -102,13 +101,21 @@ function traffic.look(log, span)
   }
 end
 
---- The same for each of the busiest endpoints, and of those that fail most.
+--- The same of the last so long.
 ---@param log string
 ---@param span table a duration
+---@return table as of `within`
+function traffic.look(log, span)
+  return traffic.within(log, traffic.last(span))
+end
+
+--- The busiest endpoints of some time, and those that fail most.
+---@param log string
+---@param window table a window
 ---@param top integer how many of each
----@return table rows endpoint (# for a number), requests, p50_ms, p95_ms, max_ms, failed, failed_percent, refused
-function traffic.endpoints(log, span, top)
-  local window, known = traffic.last(span), {}
+---@return table known for `measure`
+function traffic.find(log, window, top)
+  local known = {}
   local seen = logs(log):scan {
     window = window,
     busy = { field = "status", regex = "^[1-5]", group = "path", shape = true, top = 2 * top },
@@ -116,16 +123,33 @@ function traffic.endpoints(log, span, top)
   }
   add_endpoints(known, seen.failing.groups, top)
   add_endpoints(known, seen.busy.groups, 2 * top)
-  local many, queries = math.min(#known, 2 * top, AT_ONCE), { window = window }
-  for i = 1, many do
-    local expression = table.concat(known[i], "|")
+  for i = #known, math.min(2 * top, AT_ONCE) + 1, -1 do known[i] = nil end
+  return known
+end
+
+--- "200 31, 500 4" of counted statuses, by the number.
+local function statuses_of(groups)
+  local list = {}
+  for i, code in ipairs(groups) do list[i] = ("%s %d"):format(code.value, code.count) end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+--- What visitors got at some endpoints in some time.
+---@param log string
+---@param window table a window
+---@param known table of `find`, perhaps of another window
+---@return table rows endpoint (# for a number), requests, p50_ms, p95_ms, max_ms, failed, failed_percent, refused, statuses
+function traffic.measure(log, window, known)
+  local queries, rows = { window = window }, { columns = ENDPOINTS }
+  if #known == 0 then return rows end
+  for i, shapes in ipairs(known) do
+    local expression = table.concat(shapes, "|")
     queries["times" .. i] = { field = "path", regex = expression, group = "request_time", top = TIMES }
     queries["codes" .. i] = { field = "path", regex = expression, group = "status", top = 100 }
   end
-  local rows = { columns = ENDPOINTS }
-  if many == 0 then return rows end
-  seen = logs(log):scan(queries)
-  for i = 1, many do
+  local seen = logs(log):scan(queries)
+  for i = 1, #known do
     local of, codes, failed, refused = traffic.percentiles(seen["times" .. i].groups), seen["codes" .. i], 0, 0
     for _, code in ipairs(codes.groups) do
       if code.value:find "^5" then failed = failed + code.count end
@@ -133,10 +157,20 @@ function traffic.endpoints(log, span, top)
     end
     rows[i] = {
       endpoint = known[i].name, requests = codes.count, p50_ms = of.p50, p95_ms = of.p95, max_ms = of.max, failed = failed,
-      failed_percent = percent_of(failed, codes.count), refused = refused,
+      failed_percent = percent_of(failed, codes.count), refused = refused, statuses = statuses_of(codes.groups),
     }
   end
   return rows
+end
+
+--- Both at once, of the last so long.
+---@param log string
+---@param span table a duration
+---@param top integer how many of each
+---@return table rows of `measure`
+function traffic.endpoints(log, span, top)
+  local window = traffic.last(span)
+  return traffic.measure(log, window, traffic.find(log, window, top))
 end
 
 --- Sorts rows by a number, greatest first, and keeps the first few.

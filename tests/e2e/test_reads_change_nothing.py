@@ -34,17 +34,19 @@ BROKEN = (       # scenario, playbook, parameters: what there is to be mended ma
     ("deadlocks", "incident/deadlocks.lua", "-p", "wait=300ms", "-p", "grace=1s", "-p", "poll=50ms", "-p", "watch=300ms"),
     ("high-db-cpu", "incident/high-db-cpu.lua", "-p", "long=300ms", "-p", "cpu=1", "-p", "over=300ms", "-p", "poll=50ms"),
     ("queue-depth", "incident/queue-depth.lua", "-p", "idempotent=transcode", "-p", "sample=200ms", "-p", "poll=50ms"),
+    ("error-rate", "incident/error-rate.lua", "-p", "sample=10m", "-p", "least=4", "-p", "calm=300ms", "-p", "poll=100ms"),
     ("high-cpu", "incident/high-cpu.lua", "-p", "over=200ms", "-p", "act=0", "-p", "host=web1", "-p", "service=nightly"),
     ("data-lost", "recovery/restore-database.lua", "-p", "tables=orders,users", "-p", "settle=10ms"),
 )
 BEHIND = ("incident/replication-lag.lua", "-p", "warn=1s", "-p", "crit=1m", "-p", "over=200ms", "-p", "poll=50ms")
-AT_WORK = ("disk-writer", "replication", "producer")         # processes of scenarios that change the world themselves
+AT_WORK = ("disk-writer", "replication", "producer", "visitors")         # processes of scenarios that change the world themselves
 ENDED = ("worker-1",)        # of these, whose sessions would count up to ten seconds later what they did before they were held
 REPLICA = ("SELECT pid, backend_start, query_start, state, pg_conf_load_time(), pg_last_wal_replay_lsn(), pg_is_wal_replay_paused()"
            " FROM pg_stat_activity WHERE application_name = 'reports'")
 GOES_ON = {"deadlocks": r"WOULD cancel", "high-db-cpu": r"WOULD cancel 3 statements",
            "data-lost": r"WOULD put app_restore_", "disk-space": r"WOULD ASK", "high-cpu": r"WOULD stop nightly", "queue-depth": r"WOULD POST .*/queues/retry",
-           "app-down": r"WOULD start app", "bad-release": r"WOULD release v3"}      # it went so far that a change was planned
+           "app-down": r"WOULD start app", "bad-release": r"WOULD release v3",
+           "error-rate": r"WOULD set kill_switch"}      # it went so far that a change was planned
 ORDER = ("read", "answered", "refused", "dry", "planned")           # reads first: they see the world before any planned change
 ENDS = {"read": ("done",), "answered": ("done", "failed", "undetermined"), "refused": ("refused",),
         "dry": ("done", "failed", "undetermined", "planned"), "planned": ("planned", "failed", "undetermined", "refused")}

@@ -9,6 +9,7 @@
   /api/admin/queues/stats failed retry    jobs in redis, while a scenario gives it some: job_queue.py
   /api/admin/memory              its heap; it leaks, and writes snapshots, in app_memory.py
   /v6/deployments /api/v2/status.json     stand in for Vercel's API and a provider's status page
+  /api/0/organizations/lab/issues/        stands in for Sentry's
   /hooks/team                    a webhook for messages to people
   /pagerduty/v2/enqueue          stands in for PagerDuty's Events API v2, which checks what it gets
   /_lab/requests /_lab/state /_lab/reset      the lab's own handle: what came in, be slow, be broken
@@ -250,9 +251,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def set_flag(self):
         wish = json.loads(self.body)
+        column = "kill_switch" if "kill_switch" in wish else "enabled"
         rows = self.state.database.query(
-            "UPDATE feature_flags SET enabled = $2 WHERE name = $1 RETURNING name",
-            wish["name"], str(bool(wish["enabled"])).lower())
+            f"UPDATE feature_flags SET {column} = $2 WHERE name = $1 RETURNING name",
+            wish["name"], str(bool(wish[column])).lower())
         return (200, {"updated": len(rows)}) if rows else (404, {"error": "no such flag"})
 
     def order(self):
@@ -267,6 +269,14 @@ class Handler(BaseHTTPRequestHandler):
             return 500, {"error": "internal error"}
         rows = self.state.database.query("SELECT id, title FROM media_items ORDER BY id LIMIT 5")
         return 200, {"engine": flag if is_on == "t" else "search", "items": [title for _, title in rows]}
+
+    def issues(self):
+        """As Sentry lists them: what was seen first, how often."""
+        def stamp(ago):
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago))
+        known = [{"title": "TimeoutError: mail server", "count": "3", "userCount": 2, "firstSeen": stamp(30 * 86400)}]
+        new = {"title": f"SearchIndexError: {self.state.broken}: index version 7", "count": "41", "userCount": 17, "firstSeen": stamp(1)}
+        return 200, [new, *known] if self.state.broken else known
 
     def hook(self):
         return 200, {"ok": True}
@@ -332,6 +342,7 @@ ROUTES = {
     ("GET", "/api/admin/pool"): Handler.pool,
     ("GET", "/api/admin/feature-flags"): Handler.flags,
     ("GET", "/v6/deployments"): Handler.deployments,
+    ("GET", "/api/N/organizations/lab/issues/"): Handler.issues,
     ("GET", "/api/v2/status.json"): Handler.provider,
     ("POST", "/api/admin/feature-flags"): Handler.set_flag,
     ("POST", "/hooks/team"): Handler.hook,

@@ -144,6 +144,7 @@ def break_slow(lab):
 
 def break_errors(lab):
     url = start(lab)
+    lock_queue.ask(lab, "INSERT INTO audit_logs (actor, action) VALUES ('admin3', 'flag.enable new-search')")
     tell(lab, {"broken": "new-search"})
     print(f"error-rate: searches at {url} fail while the flag new-search is on\n"
           'next: eval "$(./dev lab env)", which tells where that is')
@@ -155,6 +156,7 @@ def mend(lab):
     app_scenarios.mend_app_down(lab)
     app_scenarios.tell_app(lab, "state", {"delay": 0, "paths": None, "broken": None})
     lock_queue.ask(lab, "UPDATE feature_flags SET enabled = true, kill_switch = false WHERE name = 'new-search'")
+    lock_queue.ask(lab, "DELETE FROM audit_logs WHERE action LIKE 'flag.enable %'")
     shutil.rmtree(lab.path("nginx"), ignore_errors=True)
     for name in ("nginx.port", "visitors.ready", "app-2.ports", "app-2.json", "app-2.number"):
         if os.path.exists(lab.path(name)):

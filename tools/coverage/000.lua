@@ -18,7 +18,7 @@ return {
     { 148, "### Real-time Monitoring Dashboard", "monitor/alerts 1", "weekly/performance-review", also = "environment" },
     { 153, "#### Key Metrics to Monitor", "monitor/alerts 1", "weekly/performance-review 1,8" },
     { 179, "### Alert Configuration", "monitor/alerts", also = "limits" },
-    { 181, "#### Critical Alerts (Immediate Response Required)", "monitor/alerts", also = "limits" },
+    { 181, "#### Critical Alerts (Immediate Response Required)", "monitor/alerts", "incident/error-rate", also = "limits" },
     { 206, "#### Warning Alerts (Response Within 1 Hour)", "monitor/alerts", also = "limits" },
     { 228, "### Log Analysis Procedures", also = "holds" },
     { 230, "#### Daily Log Review", "daily/log-review" },

@@ -6,7 +6,7 @@ return {
     { 5, "## System Overview", "monitor/setup-check", also = "intro environment" },
     { 13, "## Monitoring and Alerting", also = "holds" },
     { 15, "### Health Check Endpoints", "monitor/health-poll", "daily/health-check" },
-    { 40, "### Key Metrics to Monitor", "monitor/alerts", also = "limits" },
+    { 40, "### Key Metrics to Monitor", "monitor/alerts", "incident/error-rate", also = "limits" },
     { 50, "### Monitoring Setup", "monitor/setup-check", "monitor/health-poll", also = "people" },
     { 62, "## Incident Response Procedures", also = "holds" },
     { 64, "### 1. Service Degradation (Response Time > 2s)", "incident/service-degradation", "deploy/rollback" },

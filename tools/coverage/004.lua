@@ -6,7 +6,7 @@ return {
     { 11, "## Table of Contents", also = "contents" },
     { 25, "## Monitoring & Health Checks", also = "holds" },
     { 27, "### Health Check Endpoints", "monitor/health-poll", "daily/health-check" },
-    { 49, "### Key Metrics to Monitor", "monitor/alerts", "monitor/retention-compliance", also = "limits" },
+    { 49, "### Key Metrics to Monitor", "monitor/alerts", "incident/error-rate", "monitor/retention-compliance", also = "limits" },
     { 73, "## Deployment Procedures", also = "holds" },
     { 75, "### Pre-Deployment Checklist", "deploy/preflight", "security/secret-audit", "maintenance/dependency-update" },
     { 97, "### Deployment Steps", "deploy/release", "deploy/migration" },

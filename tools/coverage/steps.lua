@@ -44,6 +44,14 @@ return {
     "remove-old-backups", "remove-old-temporary-files", "cut-oversized-live-logs",
     "look-again see-that-the-database-writes see-that-the-application-is-well", "keep-it-from-coming-back", "tell",
   },
+  ["flags/toggle"] = {
+    "read-the-flag", "agree-on-it", "switch-it", "read-it-again see-the-application-follow", "write-down-who-and-why", "tell",
+  },
+  ["incident/error-rate"] = {
+    "measure-the-errors compare-with-before", "read-the-error-messages ask-sentry",
+    "look-for-deployments look-for-changes-of-flags-and-secrets look-at-the-feature-flags", "ask-what-it-depends-on",
+    "cause mend-the-cause", "watch-it-fall", "tell tell-while-it-lasts",
+  },
   ["incident/high-cpu"] = {
     "measure-the-processors look-at-the-containers", "look-at-the-database", "look-for-deploys-cron-jobs-and-backups", "start-more-workers",
     "find-the-runaway-job rein-it-in", "see-whether-it-lasts watch-it-calm-down", "tell",
