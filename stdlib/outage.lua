@@ -138,6 +138,18 @@ function outage.bring_up(name, runs, within)
   if runs then service(name):restart { timeout = within } else service(name):start { timeout = within } end
 end
 
+--- How many connections there are to a port, counted in the kernel's own tables: also on a host.
+---@param port integer
+---@param host string? a host of the environment; without it: this machine
+---@return integer
+function outage.connections(port, host)
+  local text, count = shell.read({ "cat", "/proc/net/tcp", "/proc/net/tcp6" }, { host = host, codes = { 0, 1 } }).stdout, 0
+  for own, state in text:gmatch "%d+: %x+:(%x+) %x+:%x+ (%x+) " do
+    if tonumber(own, 16) == port and state == "01" then count = count + 1 end      -- 01: established
+  end
+  return count
+end
+
 --- Has nginx test its configuration: with a broken one a restart ends what still runs. Raises when it is broken.
 function outage.prove_nginx()
   shell.read({ "nginx", "-t", "-q" }, { net = true })

@@ -58,23 +58,25 @@ function processes.program(line)
 end
 
 --- One line of /proc/PID/stat. The name may hold blanks and brackets; the last bracket ends it.
-local function parse_stat(line)
+---@param line string
+---@return table? stat pid, command, state, ppid, kernel, ticks, nice, start, pages; nil for another line
+function processes.parse(line)
   local pid, command, rest = line:match "^(%d+) %((.*)%) (%a .*)$"
   if not pid then return nil end
   local field = {}
   for word in rest:gmatch "%S+" do field[#field + 1] = word end
-  if #field < 20 then return nil end
+  if #field < 22 then return nil end
   return {
     pid = tonumber(pid), command = command, state = field[1], ppid = tonumber(field[2]),
     kernel = tonumber(field[7]) & KERNEL_THREAD ~= 0, ticks = tonumber(field[12]) + tonumber(field[13]),
-    nice = tonumber(field[17]), start = tonumber(field[20]),
+    nice = tonumber(field[17]), start = tonumber(field[20]), pages = tonumber(field[22]),
   }
 end
 
 --- Takes in what some lines of /proc/PID/stat say, by pid; a zombie is gone.
 local function take_stats(text, found)
   for line in text:gmatch "[^\n]+" do
-    local stat = parse_stat(line)
+    local stat = processes.parse(line)
     if stat and stat.state ~= "Z" and stat.state ~= "X" then found[stat.pid] = stat end
   end
 end
@@ -171,7 +173,7 @@ end
 
 --- All processes but the kernel's own threads.
 ---@param host string? a host of the environment; without it: this machine
----@return table rows pid, ppid, start, command, program, user, belongs, nice, seconds (since it began)
+---@return table rows pid, ppid, start, command, program, user, belongs, nice, seconds (since it began), pages (in memory)
 function processes.all(host)
   return (look_at_all(host))
 end

@@ -6,7 +6,7 @@ local reads = {}
 --- Files that tell how a machine, its processes and their limits are, and can be read any number of times.
 local facts = {
   "^/proc/cpuinfo$", "^/proc/loadavg$", "^/proc/meminfo$", "^/proc/mounts$", "^/proc/stat$", "^/proc/swaps$", "^/proc/uptime$",
-  "^/proc/vmstat$", "^/proc/pressure/%l+$", "^/proc/sys/kernel/hostname$", "^/proc/%d+/cgroup$", "^/proc/%d+/stat$",
+  "^/proc/vmstat$", "^/proc/net/tcp6?$", "^/proc/pressure/%l+$", "^/proc/sys/kernel/hostname$", "^/proc/%d+/cgroup$", "^/proc/%d+/stat$",
   "^/proc/%d+/status$", "^/sys/fs/cgroup/[%w@_.:\\/-]+/memory%.[%w._]+$",
 }
 

@@ -186,6 +186,7 @@ t.test("facts below /proc are reads on any host, and nothing else that cat could
   end
   t.equal(declared("/proc/stat", "/proc/1/stat", "/proc/4211/status"), true)
   t.equal(declared "/sys/fs/cgroup/system.slice/app.service/memory.max", true)
+  t.equal(declared("/proc/net/tcp", "/proc/net/tcp6"), true)
   t.equal(declared("/proc/stat", "/etc/shadow"), false)
   t.equal(declared "/proc/kmsg", false)
   t.equal(declared "/proc/1/environ", false)

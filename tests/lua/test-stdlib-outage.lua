@@ -51,6 +51,16 @@ t.test("memory is what the kernel could not give any more", function()
   t.equal(outage.memory(), 75)
 end)
 
+t.test("connections to a port are counted by either family, those that wait or end aside", function()
+  local outage = load_outage { shell = { read = function()
+    return { stdout = "  sl  local_address rem_address   st\n   0: 0100007F:1F90 00000000:0000 0A 0\n"
+      .. "   1: 0100007F:1F90 0100007F:C350 01 0\n   2: 0100007F:C350 0100007F:1F90 01 0\n   3: 0100007F:1F90 0100007F:C351 06 0\n"
+      .. "  sl  local_address remote_address st\n   0: " .. ("0"):rep(31) .. "1:1F90 " .. ("0"):rep(31) .. "1:C352 01 0\n" }
+  end } }
+  t.equal(outage.connections(8080), 2)
+  t.equal(outage.connections(443), 0)
+end)
+
 t.test("peers are counted by address, whatever the family, most first", function()
   local lines = { "0 0 10.0.0.1:443 10.0.0.9:5000 ", "0 0 [::1]:443 [::1]:5001", "0 0 10.0.0.1:443 10.0.0.9:5002" }
   local outage = load_outage { shell = { read = function() return { lines = function() return lines end } end } }

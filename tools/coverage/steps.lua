@@ -65,6 +65,10 @@ return {
     "look-at-the-queues", "look-at-the-workers save-their-logs", "look-at-what-failed", "see-that-what-they-need-is-well",
     "start-more-workers", "try-failed-jobs-again", "watch-it-drain", "send-the-workers-back", "tell",
   },
+  ["incident/high-memory"] = {
+    "measure-the-memory look-at-the-containers", "ask-the-application-for-its-heap ask-for-the-heap-again", "watch-who-grows",
+    "name-the-service take-a-snapshot-of-the-heap", "drain-it restart-it put-it-back", "watch-it-stay-low", "find-the-leak", "tell",
+  },
   ["incident/redis-memory"] = {
     "look-at-the-memory", "look-at-the-host", "survey-the-keys", "find-keys-that-never-expire", "agree-on-the-remedy", "raise-maxmemory",
     "let-keys-expire drop-keys", "change-the-eviction-policy", "make-the-settings-last", "watch-it-recover",
