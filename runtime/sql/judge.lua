@@ -1,5 +1,5 @@
---- Is this statement a read? First from its text alone, by PostgreSQL's own grammar: one SELECT or
---- SHOW, made of nodes we know, calling only what was reviewed. What the text cannot tell (what a
+--- Is this statement a read? First from its text alone, by PostgreSQL's own grammar: one SELECT, SHOW
+--- or EXPLAIN of a SELECT, made of nodes we know, calling only what was reviewed. What the text cannot tell (what a
 --- name stands for on this server) is collected, and answered by runtime/sql/catalogue.lua.
 local grammar = require "runtime.sql.grammar"
 local refused = require "runtime.sql.refused"
@@ -10,7 +10,7 @@ local judge = {}
 --- What a statement is made of, and the first reason why it is no proved read.
 ---@class opsrun.SqlVerdict
 ---@field problem string?    why it is refused; nil when its text alone has nothing against it
----@field kind string        "SelectStmt", "VariableShowStmt", "UpdateStmt" …; "" for several
+---@field kind string        "SelectStmt", "VariableShowStmt", "ExplainStmt", "UpdateStmt" …; "" for several
 ---@field functions table    set of unqualified function names that were called
 ---@field qualified table    list of {schema, name} of functions called with a schema
 ---@field fields table       set of names behind a dot: columns, or functions in attribute notation
@@ -212,6 +212,27 @@ local function new_verdict()
   }
 end
 
+local explained = {
+  analyze = true, buffers = true, costs = true, format = true, generic_plan = true, settings = true, summary = true,
+  timing = true, verbose = true, wal = true,
+}
+
+--- What EXPLAIN explains: to plan a read runs no more than the read would, and with ANALYZE it is the read.
+local function inspect_explain(verdict, node, trusted)
+  for _, option in ipairs(node.options or {}) do
+    local name = option.DefElem and option.DefElem.defname
+    if not explained[name] then
+      stop(verdict, ("EXPLAIN with option '%s' is not known here"):format(name))
+    end
+  end
+  local kind, query = next(node.query)
+  if kind ~= "SelectStmt" then
+    stop(verdict, ("EXPLAIN of %s is not EXPLAIN of a SELECT"):format(statement_name(kind)))
+    return
+  end
+  visit_fields(verdict, kind, query, trusted)
+end
+
 --- Judges a parse tree (libpg_query's JSON, decoded).
 ---@param tree table
 ---@param trusted table? set of function names the environment vouches for
@@ -228,9 +249,12 @@ function judge.inspect(tree, trusted)
   verdict.kind = kind
   if kind == "VariableShowStmt" then
     return verdict
+  elseif kind == "ExplainStmt" then
+    inspect_explain(verdict, node, trusted)
+    return verdict
   end
   if kind ~= "SelectStmt" then
-    stop(verdict, ("%s is not a SELECT or SHOW"):format(statement_name(kind)))
+    stop(verdict, ("%s is not a SELECT, SHOW or EXPLAIN of a SELECT"):format(statement_name(kind)))
     return verdict
   end
   visit_fields(verdict, kind, node, trusted)

@@ -143,7 +143,7 @@ static bool ends_with(const char *text, const char *end) {
 static void check_key(struct walk *w, const char *key) {
   w->statements += is(key, "stmt");
   if (!w->read) return;
-  if (ends_with(key, "Stmt") && !is(key, "SelectStmt") && !is(key, "VariableShowStmt"))
+  if (ends_with(key, "Stmt") && !is(key, "SelectStmt") && !is(key, "VariableShowStmt") && !is(key, "ExplainStmt"))
     found("holds", key);
   if (is(key, "intoClause") || is(key, "lockingClause")) found("holds", key);
 }
