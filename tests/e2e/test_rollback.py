@@ -100,7 +100,10 @@ class Killed(RollbackTest):
     def is_up(self):
         """The release is whole: started, written down by who started it, and well."""
         up = subprocess.run(shlex.split(self.lab.env["LAB_APP_STATUS"]), stdin=subprocess.DEVNULL, check=False).returncode == 0
-        return up and self.linked() == "v3" and self.served() == ("v3", True)
+        try:
+            return up and self.linked() == "v3" and self.served() == ("v3", True)
+        except urllib.error.URLError:
+            return False      # started, and not listening yet
 
     def test_killed_anywhere_in_the_release_a_resume_ends_with_the_old_one_serving(self):
         for number, happened in enumerate((lambda: self.linked() == "v3", self.is_up)):
