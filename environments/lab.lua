@@ -115,6 +115,9 @@ return {
       name = "new-search", action = "kill", db = "primary", list_at = "data", site = "site", observe = "/api/search",
       observe_at = "engine", observe_on = "new-search", calm = "300ms", poll = "100ms", team = "team", oncall = "oncall",
     },
+    ["tuning/slow-queries"] = {                                                       -- ./dev lab break slow-queries
+      mean_ms = 0.5, tiny_ms = 0.3, log_ms = 100, log_for = "5s", read = "postgres", team = "team", mail = "report",
+    },
     ["scale/workers"] = { db = "primary", pool = 1, api = "api", cores = 0, poll = "200ms", over = "500ms" },     -- it has none to spare
     ["recovery/restore-database"] = {                                                 -- ./dev lab break data-lost
       dir = env "LAB_DUMPS", flag = env "LAB_FLAG", services = { "app" }, api = "api", settle = "500ms", team = "team", oncall = "oncall",

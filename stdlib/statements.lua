@@ -45,6 +45,13 @@ FROM pg_stat_user_tables
 WHERE seq_scan > 0 AND n_live_tup >= $1 AND seq_tup_read / seq_scan >= n_live_tup / 2
 ORDER BY seq_tup_read DESC LIMIT $2]]
 
+--- What the columns of pg_stat_statements are called: other than before PostgreSQL 13.
+local function columns(found)
+  local major, minor = found.version[1], found.version[2] or 0
+  local suffix = major == 1 and minor < 8 and "_time" or "_exec_time"
+  return "mean" .. suffix, "total" .. suffix, "max" .. suffix
+end
+
 --- Statements that run, longest first, whoever runs them: also what is no client's, such as replication.
 ---@param db string the connection's name in the environment
 ---@param longer_than any? a duration
@@ -61,6 +68,24 @@ function statements.maintenance(db)
   return sql(db):query(MAINTENANCE)
 end
 
+--- The counters of statements that the server keeps, if it does.
+---@param db string
+---@return table? counters schema, version ("1.10"), mean, total, max (the names of its columns), since (a text; nil when not told)
+---@return string? why there are none
+function statements.counters(db)
+  local found = sql(db):one(EXTENSION)
+  if not found then return nil, "the database has no pg_stat_statements: CREATE EXTENSION pg_stat_statements" end
+  local counters = { schema = found.schema, version = table.concat(found.version, ".") }
+  counters.mean, counters.total, counters.max = columns(found)
+  local many, why = try(function() return sql(db):value(sql.format("SELECT count(*) FROM %I.pg_stat_statements", found.schema)) end)
+  if not many then return nil, why .. ": pg_stat_statements has to be in shared_preload_libraries, which takes a restart" end
+  if found.version[1] > 1 or (found.version[2] or 0) >= 9 then
+    counters.since = sql(db):value(sql.format(
+      "SELECT to_char(stats_reset, 'YYYY-MM-DD HH24:MI') FROM %I.pg_stat_statements_info", found.schema))
+  end
+  return counters
+end
+
 --- The statements that took most time of all, of those that are slow in the mean.
 ---@param db string
 ---@param slow_ms number milliseconds
@@ -72,9 +97,7 @@ function statements.slow(db, slow_ms, top)
   if not found then
     return nil, "the database has no pg_stat_statements: CREATE EXTENSION pg_stat_statements"
   end
-  local major, minor = found.version[1], found.version[2] or 0
-  local mean, total = "mean_exec_time", "total_exec_time"
-  if major == 1 and minor < 8 then mean, total = "mean_time", "total_time" end      -- before PostgreSQL 13
+  local mean, total = columns(found)
   local text = sql.format(SLOW, mean, total, total, total, found.schema)
   local rows, why = try(function()
     return sql(db):query("SELECT * FROM (" .. text .. ") AS s WHERE mean_ms > $1 ORDER BY seconds DESC LIMIT $2", { slow_ms, top })

@@ -21,6 +21,7 @@ import redis_memory
 import releases
 import replica
 import runaways
+import tuning
 
 # seconds: sessions have been idle so long when `break` returns
 SETTLE = float(os.environ.get("OPSRUN_LAB_SETTLE", "2"))
@@ -136,6 +137,7 @@ SCENARIOS = {
     **queue_scenarios.SCENARIOS,
     **memory_leak.SCENARIOS,
     **runaways.SCENARIOS,
+    **tuning.SCENARIOS,
     **releases.SCENARIOS,
     **replica.SCENARIOS,
 }

@@ -93,6 +93,10 @@ return {
     "restore-it-beside", "prove-it spot-check", "put-it-in-place", "restore-it-beside prove-it", "open-the-doors see-that-all-is-well",
     "put-it-in-place", "tell keep-the-old-one restore-it-at-the-provider",
   },
+  ["tuning/slow-queries"] = {
+    "look-at-the-counters", "find-slow-statements", "find-what-is-asked-too-often", "look-at-a-plan measure-it",
+    "log-slow-statements-for-a-while", "propose-what-is-to-be-done", "tell",
+  },
   ["scale/workers"] = {
     "count-the-workers look-at-the-queue", "look-for-room-on-the-machine look-for-room-in-the-database", "change-the-number",
     "change-the-number", "see-them-at-work see-the-queue-fall", "say-how-it-goes-back", "tell",
