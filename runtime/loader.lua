@@ -164,8 +164,8 @@ local function run_head(host, source, file)
   return raw
 end
 
---- One field of a head that is written as a plain string; plain searches, since patterns that scan a
---- whole text take ten times as long.
+--- One field of a head that is written as a plain string, and whether something is joined to it; plain searches, since
+--- patterns that scan a whole text take ten times as long.
 local function scan_field(head, name, from)
   local at = from
   while true do
@@ -175,9 +175,9 @@ local function scan_field(head, name, from)
     end
     local before = head:sub(first - 1, first - 1)
     if before == " " or before == "\n" or before == "," or before == "{" then
-      local value = head:match('^%s*=%s*"([^"\\\n]*)"', last + 1)
+      local value, joined = head:match('^ *= *"([^"]*)"%s*(%.?)', last + 1)
       if value then
-        return value
+        return not value:find("\\", 1, true) and value or nil, joined == "."
       end
     end
     at = last + 1
@@ -185,18 +185,23 @@ local function scan_field(head, name, from)
 end
 
 --- The fields `list` shows, when the header writes them as plain strings as most do: compiling 78
---- heads costs more than everything else `list` does. nil when there is a comment in the way.
+--- heads costs more than everything else `list` does. nil when there is a comment or a `..` in the way.
 local function scan(head)
   local from = head:find("\nplaybook", 1, true)
   if not from or head:find("--", from, true) then
     return nil
   end
-  local title = scan_field(head, "title", from)
-  return title and {
+  local title, title_joined = scan_field(head, "title", from)
+  local about, about_joined = scan_field(head, "about", from)
+  if not title or title_joined or about_joined then
+    return nil
+  end
+  return {
     title = title,
+    about = about,
     kind = scan_field(head, "kind", from),
     severity = scan_field(head, "severity", from),
-    about = scan_field(head, "about", from),
+    respond = scan_field(head, "respond", from),
   }
 end
 

@@ -35,7 +35,7 @@ local function by_text(rows, host, book)
       text = text and ("the %s '%s'"):format(handles[fact.callee], text) or "a name that only the run knows"
       if not seen[fact.callee .. text] then
         seen[fact.callee .. text] = true
-        rows[#rows + 1] = { fact.callee, text, ("  line %d"):format(fact.line) }
+        rows[#rows + 1] = { fact.callee, text, ("line %d"):format(fact.line) }
       end
     end
   end

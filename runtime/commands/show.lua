@@ -1,10 +1,12 @@
 --- opsrun show: what a playbook does and may touch, before anybody plays it.
 local author_globals = require "runtime.author.globals"
 local call = require "runtime.call"
+local lines_of = require "runtime.columns"
 local environments = require "runtime.environment"
 local loader = require "runtime.loader"
 local ordered = require "runtime.ordered"
 local schedule = require "runtime.schedule"
+local table_text = require "runtime.table_text"
 local text = require "runtime.text"
 local times = require "runtime.times"
 local touches = require "runtime.touches"
@@ -15,21 +17,18 @@ local function heading(host, title)
   host.term.out("\n" .. title .. "\n", "bold")
 end
 
+--- Columns of the terminal that the page goes to; nil when it goes elsewhere: nothing is broken there.
+local function page_width(host)
+  return host.term.shows "out" and math.max(40, host.term.width()) or nil
+end
+
 --- Rows of texts with their columns aligned; the last one is dim.
 local function columns(host, rows)
-  local widths = {}
-  for _, row in ipairs(rows) do
-    for i = 1, #row - 1 do
-      widths[i] = math.max(widths[i] or 0, host.term.display_width(row[i]))
+  for _, line in ipairs(lines_of(rows, page_width(host))) do
+    host.term.out(line.plain .. (line.dim == "" and "\n" or ""))
+    if line.dim ~= "" then
+      host.term.out(line.dim .. "\n", "dim")
     end
-  end
-  for _, row in ipairs(rows) do
-    local line = "  "
-    for i = 1, math.min(#row, 2) do
-      line = line .. (i < #row and text.pad(row[i], widths[i], host.term.display_width) .. "  " or row[i])
-    end
-    host.term.out(line)
-    host.term.out((row[3] or "") .. "\n", "dim")
   end
 end
 
@@ -45,17 +44,31 @@ local function value_text(value)
   return tostring(shown)
 end
 
+--- Facts beside each other, as many as a line of so many columns takes.
+local function beside(facts, width)
+  local lines = {}
+  for _, fact in ipairs(facts) do
+    local longer = #lines > 0 and lines[#lines] .. "   " .. fact
+    if longer and table_text.width(longer) <= width then
+      lines[#lines] = longer
+    else
+      lines[#lines + 1] = #lines > 0 and "  " .. fact or fact
+    end
+  end
+  return lines
+end
+
 local function show_head(host, book)
   local header = book.header
   host.term.out(header.title .. "\n", "bold")
-  local facts = {}
+  local facts = { book.name }
   for _, name in ipairs { "kind", "severity", "respond", "owner" } do
     if header[name] then
-      facts[#facts + 1] = ("%s %s"):format(name, tostring(header[name]))
+      facts[#facts + 1] = ("%s %s"):format(name == "respond" and "respond within" or name, tostring(header[name]))
     end
   end
-  host.term.out(table.concat({ book.name, table.unpack(facts) }, "   ") .. "\n", "dim")
-  local width = math.min(host.term.is_terminal() and host.term.width() or 100, 100)
+  host.term.out(table.concat(beside(facts, page_width(host) or math.huge), "\n") .. "\n", "dim")
+  local width = math.min(page_width(host) or 100, 100)
   for _, paragraph in ipairs { book.about or false, header.about or false } do
     if paragraph then
       host.term.out "\n"
@@ -83,7 +96,11 @@ end
 
 --- What a playbook may touch, and what those it calls may.
 local function show_touches(host, book, called)
-  for _, part in ipairs(touches.of(host, book, called)) do
+  local parts = touches.of(host, book, called)
+  if #parts == 0 or parts[1].by then
+    table.insert(parts, 1, { rows = { { "nothing", "that its header or its text names" } } })
+  end
+  for _, part in ipairs(parts) do
     heading(host, part.by and ("May touch, by calling %s"):format(part.by) or "May touch")
     columns(host, part.rows)
   end
@@ -135,11 +152,12 @@ local function show_steps(host, nodes)
   end
 end
 
-local function show_list(host, title, items)
+--- Items one below the other. `whole`: what is to be copied is not broken.
+local function show_list(host, title, items, whole)
   if items and #items > 0 then
     heading(host, title)
     for _, item in ipairs(items) do
-      host.term.out("  " .. item .. "\n")
+      host.term.out(table_text.hang("  ", item, not whole and page_width(host)) .. "\n")
     end
   end
 end
@@ -164,7 +182,7 @@ local function show_schedule(host, given)
     local at = times.at(host.clock, moment.zone, moment.epoch)
     local away = moment.epoch - now
     local rounded = units.duration_text(away > 3600 and away // 60 * 60 or math.ceil(away))
-    rows[#rows + 1] = { i == 1 and "next" or "then", at:format "%a %Y-%m-%d %H:%M:%S %Z", "  in " .. rounded }
+    rows[#rows + 1] = { i == 1 and "next" or "then", at:format "%a %Y-%m-%d %H:%M:%S %Z", "in " .. rounded }
   end
   if #due == 0 then
     rows[#rows + 1] = { "next", "never" }
@@ -176,6 +194,7 @@ end
 ---@return integer exit code
 return function(services)
   local host = services.host
+  table_text.open(host.term.display_width, host.term.shown)
   local globals, declared = author_globals(host)
   local book = loader.load(services, services.options.words[1], { globals = globals })
   show_head(host, book)
@@ -186,6 +205,6 @@ return function(services)
   show_steps(host, declared.nodes)
   local sources = book.header.sources
   show_list(host, "Sources", type(sources) == "string" and { sources } or sources)
-  show_list(host, "Usage", book.usage)
+  show_list(host, "Usage", book.usage, true)
   return 0
 end

@@ -14,13 +14,13 @@ const struct cli_command cli_commands[CLI_COMMANDS] = {
      "-n it "
      "reads for real and shows every change instead of making it."},
     {"list", "[WORDS]", 0, -1, "List the playbooks there are",
-     "Lists every playbook found, with severity, path and title. WORDS narrow the list: a "
-     "playbook is "
-     "shown when path, title or description holds all of them."},
+     "Lists every playbook found: severity, within what time somebody should be at it, path and "
+     "title. WORDS narrow the list: a playbook is shown when path, title, description or sources "
+     "hold all of them."},
     {"show", "PLAYBOOK", 1, 1, "Show what a playbook does and may touch",
-     "Shows title, parameters, what the playbook may touch, and its steps with their ids. Reads "
-     "the "
-     "file only; with -e also the rules of an environment."},
+     "Shows title, severity, response time, parameters, what the playbook may touch, its steps "
+     "with their ids, and its sources. Reads the file only; with -e also the rules of an "
+     "environment."},
     {"check", "PLAYBOOK...", 1, -1, "Check playbooks for mistakes",
      "Loads playbooks, or all below a directory, and reports what would stop them or mislead: "
      "unknown "

@@ -1,10 +1,16 @@
 """list, show, check, params, doctor and help as a user calls them."""
 
+import fcntl
+import glob
 import os
+import pty
+import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -17,6 +23,34 @@ def call(*words, cwd=ROOT, **env):
     kept = {k: os.environ[k] for k in ("PATH", "HOME", "LSAN_OPTIONS", "ASAN_OPTIONS") if k in os.environ}
     return subprocess.run([OPSRUN, *words], cwd=cwd, env={**kept, **env}, capture_output=True,
                           text=True, stdin=subprocess.DEVNULL)
+
+
+def on_a_terminal(columns, *words):
+    """What it shows on a terminal of so many columns, without colours."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    kept = {k: os.environ[k] for k in ("PATH", "HOME", "LSAN_OPTIONS", "ASAN_OPTIONS", "OPSRUN_RUNTIME_DIR") if k in os.environ}
+    with subprocess.Popen([OPSRUN, *words], cwd=ROOT, env={**kept, "TERM": "dumb", "LANG": "C.UTF-8"}, stdin=theirs, stdout=theirs,
+                          stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:      # the last one has closed it
+                break
+            if not data:
+                break
+            seen += data
+        os.close(ours)
+        assert process.wait() == 0, seen
+    return seen.decode().replace("\r\n", "\n")
+
+
+def library():
+    """Names of the playbooks there are."""
+    top = os.path.join(ROOT, "playbooks")
+    return sorted(os.path.relpath(path, top) for path in glob.glob(os.path.join(top, "*", "*.lua")))
 
 
 class Commands(unittest.TestCase):
@@ -32,10 +66,52 @@ class Commands(unittest.TestCase):
             file.write(text)
         return path
 
-    def test_list_shows_severity_path_and_title(self):
+    def test_list_shows_severity_response_path_and_title(self):
         done = call("list", "connection", "exhaustion")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertRegex(done.stdout, r"(?m)^high +incident/db-exhaustion\.lua +Database connection exhaustion$")
+        self.assertRegex(done.stdout, r"(?m)^severity +respond +playbook +title$")
+        self.assertRegex(done.stdout, r"(?m)^high +5m +incident/db-exhaustion\.lua +Database connection exhaustion$")
+        self.assertIn('"respond":"5m"', call("list", "--json", "connection", "exhaustion").stdout)
+
+    def test_list_finds_a_playbook_by_the_heading_of_the_runbook_it_replaces(self):
+        self.assertRegex(call("list", "issue: redis memory FULL").stdout, r"(?m)^high +15m +incident/redis-memory\.lua ")
+
+    def test_list_reads_a_description_that_is_joined_as_a_whole(self):
+        self.write("playbooks/long.lua", 'playbook {\n  title = "Long",\n  about = "one half "\n    .. "and the other",\n}\n')
+        self.assertRegex(call("list", "half and the other", cwd=self.room).stdout, r"(?m)long\.lua +Long$")
+
+    def test_list_and_show_tell_of_each_playbook_severity_response_steps_what_it_may_touch_and_sources(self):
+        listed = call("list").stdout
+        for name in library():
+            shown = call("show", name).stdout
+            facts = shown.split("\n")[1]
+            self.assertTrue(facts.startswith(name), facts)
+            if "kind incident" in facts and name != "incident/assess.lua":      # that one finds out how severe it is
+                severity = re.search("severity (critical|high|medium|low)", facts)
+                self.assertTrue(severity, facts)
+                self.assertRegex(listed, rf"(?m)^{severity[1]} .* {name} ")
+            respond = re.search("respond within ([0-9]+[smhd])", facts)
+            if respond:
+                self.assertRegex(listed, rf"(?m)^[a-z]+ +{respond[1]} +{name} ")
+            for title in ("Parameters", "May touch", "Steps", "Sources", "Usage"):
+                self.assertRegex(shown, rf"(?m)^{title}\n +\S", name)
+            self.assertRegex(shown, r"(?m)^Sources\n(  runbook 00[0-4]: [^\n]+\n)+\n", name)
+
+    def test_on_80_and_on_120_columns_show_breaks_no_word_and_list_no_row(self):
+        for columns in (80, 120):
+            for name in library():
+                shown = on_a_terminal(columns, "show", name).partition("\nUsage\n")[0]      # that is there to be copied
+                for line in shown.split("\n"):
+                    self.assertTrue(len(line) <= columns or " " not in line.strip(), f"{name} on {columns} columns: {line}")
+            for line in on_a_terminal(columns, "list").split("\n"):
+                self.assertLessEqual(len(line), columns)
+
+    def test_off_a_terminal_show_breaks_no_row(self):
+        self.assertRegex(call("show", PLAYBOOK).stdout, r"(?m)^  keep +list of string, default \S+ +application names whose .* ended$")
+
+    def test_show_says_that_a_playbook_touches_nothing(self):
+        path = self.write("still.lua", 'playbook { title = "Still" }\nstep("x", function() note "x" end)\n')
+        self.assertIn("May touch\n  nothing  that its header or its text names\n", call("show", path).stdout)
 
     def test_list_says_when_nothing_matches_and_shows_what_does_not_load(self):
         self.assertIn("no playbook holds 'zzz'", call("list", "zzz").stdout)

@@ -121,9 +121,12 @@ t.test("a head is read without running the rest, whatever follows", function()
     ["b.lua"] = 'playbook { title = "one line" } error("never")',
     ["c.lua"] = "return 1",
     ["d.lua"] = "local = 1",
+    ["e.lua"] = '\nplaybook {\n  title = "x",   respond = "5m",\n  about = "one "\n    .. "two",\n}\n',
   } }).host
   t.equal(loader.head(host, "a.lua").severity, "high")
   t.equal(loader.head(host, "b.lua").title, "one line")
   t.equal(select(2, loader.head(host, "c.lua")), "it has no header")
   t.contains(select(2, loader.head(host, "d.lua")), "d.lua:1:")
+  t.equal(loader.head(host, "e.lua").respond, "5m")
+  t.equal(loader.head(host, "e.lua").about, "one two")
 end)
