@@ -119,7 +119,7 @@ step("Spot check", { when = is_dump }, function() manual { "Look into %s: is wha
 
 step("Put it in place", { when = is_dump, fresh = "1h" }, function()
   local count = swap.show_sessions(place())
-  confirm { "Put %s in the place of %s? %d sessions end; the old one is kept as %s", place().beside, place().name, count, place().kept,
+  confirm { "Put %s in place of %s? Sessions that end: %d; the old one is kept as %s", place().beside, place().name, count, place().kept,
     type = place().name, id = "put-in-place", impact = count }
   if place().oid then swap.close(place()) end
   swap.exchanged(place())

@@ -136,7 +136,7 @@ return function(services)
     local seen, facts, reached = pcall(watch, request, where, change, until_then, deadline)
     if not seen then
       error(lost or facts, 0)
-    elseif not reached and lost and not facts.begun then
+    elseif lost and not reached and not facts.begun or lost and reached and not requests.shows(request, before, facts) then
       error(lost, 0)
     elseif not reached then
       raise_not_reached(request, where, facts, ("is not as it should be after %s"):format(request.verb))
@@ -192,10 +192,10 @@ return function(services)
     return (watch(request, where, change, arrived, deadline))
   end
 
-  --- What is seen of each host now: {reached, untouched, moving} counts, and the rows of the result.
+  --- What is seen of each host now: {reached, untouched, moving, half} counts, and the rows of the result.
   local function tally(request, begin)
     local token, rows = begin.token, {}
-    local counts = { reached = 0, untouched = 0, moving = 0 }
+    local counts = { reached = 0, untouched = 0, moving = 0, half = 0 }
     for i, before in ipairs(token.before) do
       local where = before.host or false
       local facts
@@ -230,8 +230,12 @@ return function(services)
       return "not done"
     elseif verb == "release" and request.kind.over ~= "http" and counts.moving == 0 then
       return "repeat" -- half of it is done, and the same link and restart again do no harm
+    elseif counts.half > 0 and counts.reached + counts.untouched + counts.half == #rows then
+      return "repeat" -- it is down where it was cut short: that is worse than one restart more elsewhere
     end
-    return nil, ("'%s' is %s now%s"):format(body.service, whole.state, whole.detail and ": " .. whole.detail or "")
+    local told = counts.reached + counts.untouched + counts.moving + counts.half == #rows
+    local silent = verb == "restart" and whole.state == "active" and not told and ", and nothing shows whether it was started since" or ""
+    return nil, ("'%s' is %s now%s%s"):format(body.service, whole.state, whole.detail and ": " .. whole.detail or "", silent)
   end
 
   function adapter.preview(_, request)

@@ -68,10 +68,11 @@ return function(services)
 
   --- Makes the change on one host. Returns nil, or the error of a last command whose end nobody saw.
   ---@return opsrun.Error? lost
-  function machine.act(request, where, _, deadline)
-    for i, step in ipairs(request.steps) do
+  function machine.act(request, where, change, deadline)
+    local steps = requests.steps_from(request, change.before)
+    for i, step in ipairs(steps) do
       local lost = run(request, step, where, deadline)
-      if lost and i < #request.steps then
+      if lost and i < #steps then
         error(lost, 0)
       elseif lost then
         return lost

@@ -40,7 +40,7 @@ function process.change(settings, verb)
   if (verb == "start" or verb == "stop" or verb == "restart") and command then
     return { { argv = command } }
   elseif verb == "restart" and settings.stop and settings.start then
-    return { { argv = settings.stop }, { argv = settings.start } }
+    return { { argv = settings.stop, of_running = true }, { argv = settings.start } }
   end
   return nil
 end

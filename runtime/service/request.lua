@@ -149,6 +149,23 @@ function request.build(verb, args, settings, members)
   return built, { service = name, verb = verb, wanted = wanted, hosts = named, settings = settings }
 end
 
+local function is_down(facts)
+  return facts.state == "inactive" or facts.state == "failed"
+end
+
+--- The commands of a change of a service that is so: what is down already is not stopped.
+---@param before table facts
+---@return table[] steps
+function request.steps_from(built, before)
+  local steps = {}
+  for _, step in ipairs(built.steps) do
+    if not (step.of_running and is_down(before)) then
+      steps[#steps + 1] = step
+    end
+  end
+  return steps
+end
+
 --- Is it what the change was to make it? A provider's new deployment counts when it is ours.
 function request.is_reached(built, before, now)
   local anew = now.identity == nil or now.identity ~= before.identity
@@ -162,16 +179,26 @@ function request.is_reached(built, before, now)
     -- behind a link the one that runs may still be the old one
     return now.state == "active" and now.release == built.wanted and (anew or built.kind.over == "http")
   end
-  return now.state == "inactive" or now.state == "failed" or now.state == "missing"
+  return is_down(now) or now.state == "missing"
 end
 
---- How far a change is that nobody saw the end of. A release without an identity does not tell whether what runs was
---- started before or after it was put in place.
----@return "reached"|"untouched"|"moving"|nil
+--- Does what is seen now, which is as it should be, show that the change was made? That a service runs does not say
+--- whether it was started before or after a restart was asked for, or a release was put in place: another identity does,
+--- and that it was down before.
+function request.shows(built, before, now)
+  if built.verb == "release" then
+    return now.identity ~= nil
+  elseif built.verb == "restart" and built.kind.over ~= "http" then
+    return is_down(before) or before.identity ~= nil and now.identity ~= nil
+  end
+  return true
+end
+
+--- How far a change is that nobody saw the end of. "half": a restart that left it down; nil: what is seen does not say.
+---@return "reached"|"untouched"|"moving"|"half"|nil
 function request.seen(built, before, now)
   if request.is_reached(built, before, now) then
-    local certain = built.verb ~= "release" or now.identity ~= nil
-    return certain and "reached" or nil
+    return request.shows(built, before, now) and "reached" or nil
   elseif now.state == "changing" then
     return "moving"
   end
@@ -179,7 +206,10 @@ function request.seen(built, before, now)
     return not now.begun and "untouched" or nil -- ours carries a key: whatever else was deployed is not ours
   end
   local same = now.state == before.state and now.identity == before.identity and now.release == before.release
-  return same and not now.begun and "untouched" or nil
+  if same and not now.begun then
+    return "untouched"
+  end
+  return built.verb == "restart" and is_down(now) and "half" or nil
 end
 
 local rank = { active = 1, inactive = 2, unknown = 3, changing = 4, missing = 5, failed = 6 }

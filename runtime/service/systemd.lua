@@ -2,7 +2,8 @@
 ---@class opsrun.ServiceKind
 ---@field called fun(settings): string         for people: "systemd unit app.service"
 ---@field status fun(settings, look): table    look(argv, codes, cwd) runs a command that only looks
----@field change fun(settings, verb, wanted): table[]?  the commands, {argv=, cwd=} each; nil: it cannot
+---@field change fun(settings, verb, wanted): table[]?  the commands, {argv=, cwd=} each; nil: it cannot. of_running:
+--- left out when it is down
 ---@field releases? fun(settings, look, limit): table[]?  what it could serve, see runtime/service/releases.lua
 ---@field advice fun(settings): string         what to look at when it does not come up
 --- The facts: {state, detail, pid, identity, running, release}. state: "active", "inactive", "failed", "changing",

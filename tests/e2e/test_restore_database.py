@@ -72,7 +72,7 @@ class RestoreDatabase(AuthorTest):
         done = self.opsrun("play", PLAYBOOK, "-e", "lab", "-n", *QUICK)
         print(f"dry run: {done.seconds:.2f} s")
         self.expect(done, code=0, out=[rf"public.audit_logs +{NEWER} ", f"WOULD ASK Restore app .*{NEWER} rows", "WOULD stop app", "WOULD create database",
-                                       "WOULD restore app.dump", "WOULD close database app", "WOULD ASK Put app_restore_.*sessions end",
+                                       "WOULD restore app.dump", "WOULD close database app", "WOULD ASK Put app_restore_.*Sessions that end",
                                        r'ALTER DATABASE "app" RENAME TO "app_old', "WOULD start app"])
         self.expect_old(done)
 
@@ -213,10 +213,10 @@ class RestoreDatabase(AuthorTest):
         for number, happened, way in ((6, None, "undo"), (7, None, "resume"), (7, self.is_exchanged, "undo"), (7, self.is_exchanged, "resume")):
             run = self.kill(number, happened)
             done = self.opsrun(way, run, "--yes", *(() if way == "undo" else (*ALL, "--stale-ok")))
+            self.expect(done, code=0)
             if way == "undo":
                 self.expect_old(done, aside=happened is not None)
             else:
-                self.expect(done, code=0)
                 self.expect_restored(done)
             self.lab.break_it("data-lost", settle=0)
 

@@ -7,6 +7,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import main, start_time, wait_until  # noqa: E402
+from killing import play_and_kill  # noqa: E402
 from test_hosts import HostsTest  # noqa: E402
 
 HEADER = 'playbook { title = "Trial", uses = { shell = { "false" } } }\nlocal service = require "service"\n'
@@ -108,6 +109,48 @@ class Services(HostsTest):
         done = self.opsrun("resume", next(run for run in self.run_ids() if "killed" in run))
         self.expect(done, code=0)
         self.assertEqual(self.pid(), restarted)
+
+    def killed(self, body, happened=None):
+        """A run of one step, killed at its first change."""
+        path = self.write("books/killed.lua", HEADER + f'step("Try", function() {body} end)\n')
+        run, killed = play_and_kill(self, ("play", path, *self.words), 1, happened)
+        self.assertTrue(killed)
+        return run
+
+    def lines(self, name):
+        """How often a script of ours ran."""
+        with open(self.path(name), encoding="ascii") as file:
+            return len(file.readlines())
+
+    def test_a_restart_that_nothing_shows_is_not_claimed_after_a_kill(self):
+        log = self.path("log")
+        self.write("log", "")
+        self.words = self.environment(f"""return {{ services = {{
+          app = {{ start = {{ "true" }}, restart = "echo restarted >>{log}", status = {{ "true" }} }} }} }}""")
+        body = 'service "app":restart { settle = 0 }'
+        for happened, answer, in_all in ((None, "not", 1), (lambda: self.lines("log") == 2, "happened", 2)):
+            run = self.killed(body, happened)
+            stopped = self.opsrun("resume", run)
+            self.expect(stopped, code=7, err=["nobody knows whether this happened: restart app", "nothing shows whether it was started since"])
+            done = self.opsrun("resume", run, "--answer", f"{stopped.outcome_gate()}={answer}")
+            self.expect(done, code=0)
+            self.assertEqual(self.lines("log"), in_all)
+
+    def test_a_restart_cut_short_while_it_is_down_is_started_and_not_stopped_again(self):
+        log, pid_file = self.path("log"), self.path("app.pid")
+        self.words = self.environment(f"""return {{
+          hosts = {{ web1 = {{ config = "{self.path_of("config")}" }} }},
+          services = {{
+            app = {{ host = "web1", start = {{ "{self.path("start")}" }}, pid_file = "{pid_file}",
+                    stop = "echo stopped >>{log}; kill $(cat {pid_file}); sleep 5" }},
+          }} }}""")
+        self.expect(self.trial('service "app":start()'), code=0)
+        before = self.pid()
+        run = self.killed('return service "app":restart().pid', lambda: self.pid() is None)
+        done = self.opsrun("resume", run)
+        self.expect(done, code=0, out=["restart app"])
+        self.assertNotIn(self.pid(), (None, before))
+        self.assertEqual(self.lines("log"), 1)
 
     def test_an_unknown_service_names_what_there_is(self):
         done = self.trial('service "ap":restart()')

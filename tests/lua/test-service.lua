@@ -217,6 +217,53 @@ t.test("a change that nobody saw the end of is decided by how the service is now
   t.equal(settle("start", { state = "inactive" }, { state = "inactive", id = "" }), "not done")
 end)
 
+t.test("a restart that nobody saw the end of is claimed only where something shows a start since", function()
+  local function seen(before, now)
+    return requests.seen(requests.build("restart", { name = "app", opts = {} }, { kind = "process", start = "up", stop = "down" },
+      function() end), before, now)
+  end
+  t.equal(seen({ state = "active" }, { state = "active" }), nil)
+  t.equal(seen({ state = "active" }, { state = "active", identity = "7 now" }), nil)      -- its pid file may only be readable now
+  t.equal(seen({ state = "unknown" }, { state = "active" }), nil)
+  t.equal(seen({ state = "inactive" }, { state = "active" }), "reached")
+  t.equal(seen({ state = "active", identity = "6 then" }, { state = "active", identity = "7 now" }), "reached")
+  t.equal(seen({ state = "active", identity = "6 then" }, { state = "active", identity = "6 then" }), "untouched")
+  t.equal(seen({ state = "active", identity = "6 then" }, { state = "inactive" }), "half")
+  t.equal(seen({ state = "active" }, { state = "failed", identity = "7 now" }), "half")
+  t.equal(seen({ state = "inactive" }, { state = "inactive" }), "untouched")
+  t.equal(seen({ state = "active", identity = "6 then" }, { state = "missing" }), nil)
+end)
+
+t.test("a restart that was cut short while it was down is made again; one that nothing tells of is a person's", function()
+  local function settle(before, now)
+    local service = adapter {}
+    for name, value in pairs(now) do
+      machine[name] = value
+    end
+    return service.settle("restart", { body = { service = "app" }, token = { before = { before } } })
+  end
+  t.equal((settle({ state = "active", identity = "one" }, { state = "inactive", id = "" })), "repeat")
+  t.equal((settle({ state = "active", identity = "one" }, { state = "failed", id = "two" })), "repeat")
+  local word, why = settle({ state = "active" }, { id = "" })
+  t.equal(word, nil)
+  t.contains(why, "'app' is active now: x, and nothing shows whether it was started since")
+end)
+
+t.test("what is down is not stopped by a restart, only started", function()
+  local function ran(state)
+    local app = { kind = "process", start = { "up" }, stop = { "down" }, status = { "look" } }
+    local request = requests.build("restart", { name = "app", opts = {} }, app, function() end)
+    local list = {}
+    for _, step in ipairs(requests.steps_from(request, { state = state })) do
+      list[#list + 1] = words(step)
+    end
+    return list
+  end
+  t.equal(ran "inactive", { "up" })
+  t.equal(ran "active", { "down", "up" })
+  t.equal(ran "unknown", { "down", "up" })
+end)
+
 t.test("a command that fails is told in its own words", function()
   local err = t.raises(change, { code = 1 }, "stop")
   t.contains(err.message, "'systemctl --no-ask-password stop -- app' exited with 1")

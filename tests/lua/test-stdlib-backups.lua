@@ -1,5 +1,4 @@
---- stdlib/backups over pretend files, commands and databases: which backup is the newest, what is asked for, and
---- when a restored table counts as wrong.
+--- stdlib/backups over pretend files and commands: which backup is the newest, and what is asked for.
 local t = require "harness"
 
 local times = {}
@@ -18,7 +17,6 @@ local function load_backups(more)
     fail = function(text, ...) error({ message = text:format(...) }, 0) end,
     now = function() return at(1000) end, time = { parse = function(text) return at(tonumber(text)) end },
     always = function() end,
-    sql = { format = function(text) return text end },
     ipairs = ipairs, pairs = pairs, math = math, table = table, tostring = tostring,
   }
   for name, value in pairs(more or {}) do env[name] = value end
@@ -80,37 +78,13 @@ t.test("a plain file is restored from where it is; a packed one is copied and un
   t.equal(#calls, 0)
   local copy = backups.fetch({ dir = "/kept" }, { name = "/kept/x.dump.gz", bytes = 1 }, "/var/tmp/d")
   t.equal(copy, { dir = "/var/tmp/d", name = "backup.dump", packed = "backup.dump.gz" })
-  t.equal({ calls[1].line, calls[2].line }, { "cp -- /kept/x.dump.gz /var/tmp/d/backup.dump.gz", "gzip --decompress --keep backup.dump.gz" })
+  t.equal({ calls[1].line, calls[2].line }, {
+    "cp -- /kept/x.dump.gz /var/tmp/d/backup.dump.gz", "gzip --decompress --keep backup.dump.gz" })
 end)
 
---- Compares one table of so many rows with one of so many.
-local function compared(production, restored, opts)
-  local function database(measure)
-    return {
-      query = function() return { { schema = "public", name = "orders", stamp = "created_at" } } end,
-      one = function() return measure end,
-    }
-  end
-  local full = { tables = {}, same = opts and opts.same or {}, stamps = {}, at = at(1000) }
-  return load_backups().compare(database(production), database(restored), full)[1]
-end
-
-t.test("a few rows more or less are none, all rows gone are all", function()
-  t.equal(compared({ rows = 10 }, { rows = 8 }).off, 0)
-  t.equal(compared({ rows = 3 }, { rows = 0 }).off, 100)
-  t.equal(compared({ rows = 1000 }, { rows = 900 }).off, 10)
-  t.equal(compared({ rows = 1000 }, { rows = 1100 }).off, 10)
-  t.equal(compared({ rows = 0 }, { rows = 0 }).off, 0)
-end)
-
-t.test("how far the newest row lags behind is told where a column says it", function()
-  t.equal(compared({ rows = 9, newest = 990 }, { rows = 9, newest = 930 }).behind, 60)
-  t.equal(compared({ rows = 9, newest = 930 }, { rows = 9, newest = 990 }).behind, 0)
-  t.equal(compared({ rows = 9 }, { rows = 9 }).behind, nil)
-end)
-
-t.test("content counts only for tables that must be the same", function()
-  t.equal(compared({ rows = 1, content = "1" }, { rows = 1, content = "2" }).content, nil)
-  t.equal(compared({ rows = 1, content = "1" }, { rows = 1, content = "2" }, { same = { "orders" } }).content, "differs")
-  t.equal(compared({ rows = 1, content = "1" }, { rows = 1, content = "1" }, { same = { "public.orders" } }).content, "equal")
+t.test("one is picked by its name or the last part of it; without a name it is the newest", function()
+  local list = { { name = "db/b.dump" }, { name = "db/a.dump" } }
+  local pick = load_backups().pick
+  t.equal({ pick(list).name, pick(list, "a.dump").name, pick(list, "db/a.dump").name }, { "db/b.dump", "db/a.dump", "db/a.dump" })
+  t.contains(t.raises(pick, list, "c.dump").message, "none of the last 2 backups is called 'c.dump'")
 end)
