@@ -1,6 +1,7 @@
 --- Conducts a run from its first step to its last record: steps, ways back, who is told, how it ended.
 local clock = require "runtime.author.clock"
 local context = require "runtime.context"
+local doubt = require "runtime.doubt"
 local engine = require "runtime.engine"
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
@@ -9,6 +10,7 @@ local params = require "runtime.params"
 local report = require "runtime.report"
 local report_json = require "runtime.report_json"
 local report_text = require "runtime.report_text"
+local resumed = require "runtime.resumed"
 local retention = require "runtime.retention"
 local stack = require "runtime.stack"
 local table_text = require "runtime.table_text"
@@ -170,6 +172,31 @@ function conduct.play(services, run, declared, seconds_left)
   return code
 end
 
+--- What can be found out, without asking, of the changes in doubt that the run's steps came to: before ways back are
+--- taken, while it still shows.
+local function find_out(run)
+  for _, known in ipairs(run.recording:doubts()) do
+    local met = known.met
+    local ctx = met and context.branch(met.current, "f" .. known.begin.n)
+    local ok, answer
+    if met then
+      ctx.silent, ctx.buffer, ctx.replay, ctx.cancelled = false, false, false, false
+      ok, answer = tasks.join(ctx, tasks.spawn(ctx, doubt.find_out, run, met, known.begin))
+    end
+    if ok and answer then -- what could not be looked at stays in doubt, which is said at the end
+      local happened = answer.happened
+      known.finish = { outcome = happened and "done" or "not sent" }
+      journal.finish(run, ctx, met.effect, {
+        outcome = known.finish.outcome,
+        value = answer.value,
+        not_kept = happened and answer.value == nil and "its outcome was found out later" or nil,
+        resolved = answer.by,
+      })
+      report.emit { event = "resolved", step = ctx.step.shown, effect = met.effect, happened = happened, by = answer.by, undo = true }
+    end
+  end
+end
+
 --- Works off the ways back of a run that is gone on with only for them, and closes it.
 ---@param services {host: table, options: table}
 ---@param seconds_left number? --deadline
@@ -179,6 +206,8 @@ function conduct.take_back(services, run, seconds_left)
   local began = host.clock.monotonic()
   local signals, deadline = watch.signals(services, run), watch.deadline(services, run, seconds_left)
   run.unwinding, run.ways_only, run.taking_back = true, false, true
+  find_out(run)
+  resumed.count_changes(run)
   local ok = stack.unwind(run, true, ("Taking back what run %s did on %s"):format(run.id, run.environment.name))
   run.undone = ok and "clean" or "failed"
   if deadline then

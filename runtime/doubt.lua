@@ -4,11 +4,15 @@ local context = require "runtime.context"
 local errors = require "runtime.errors"
 local doubt = {}
 
---- What the playbook says of it, with reads only: the option of the effect, of the ensure around it, of its step.
---- Returns true, false, or nil when it does not say.
-local function author_says(run, current, effect)
+--- The function by which the playbook says of it: the option of the effect, of the ensure around it, of its step.
+---@return function? happened
+function doubt.author(current, effect)
   local opts = effect.opts or {}
-  local fn = opts.happened or current.happened or current.step.node and current.step.node.opts.happened
+  return opts.happened or current.happened or current.step.node and current.step.node.opts.happened
+end
+
+--- What that function says, with reads only: true, false, or nil when it does not say.
+local function author_says(run, current, effect, fn)
   if not fn then
     return nil
   end
@@ -27,12 +31,11 @@ end
 
 --- What the adapter can find out by itself.
 ---@return string? word "done", "not done", "repeat", string? why, any value
-local function adapter_says(services, row, begin)
-  local adapter = services.adapters[row.module]
+local function adapter_says(adapter, verb, begin)
   if not adapter.settle then
     return nil, "it cannot be found out afterwards"
   end
-  local ok, word, why, value = pcall(adapter.settle, row.verb, begin)
+  local ok, word, why, value = pcall(adapter.settle, verb, begin)
   if not ok then
     local err = errors.wrap(word)
     if err.kind ~= "effect" then
@@ -43,26 +46,39 @@ local function adapter_says(services, row, begin)
   return word, why, value
 end
 
+--- Finds out without asking whether a change happened: before it is taken back, since nothing else depends on it.
+---@param met {effect: table, adapter: table, verb: string, happened: function?} where the playbook came to it
+---@param begin table its begin record
+---@return {happened: boolean, by: string, value: any}? answer nil: nobody can say
+function doubt.find_out(run, met, begin)
+  local word, _, value = adapter_says(met.adapter, met.verb, begin)
+  if word == "done" or word == "not done" then
+    return { happened = word == "done", by = "found out", value = value }
+  end
+  local said = author_says(run, context.current(), met.effect, met.happened)
+  return said ~= nil and { happened = said, by = "by the playbook's `happened`" } or nil
+end
+
 --- Finds out, or asks, whether a change happened. Raises `unknown` when nobody can say.
 ---@param services {adapters: table}
 ---@param effect table described effect
 ---@param begin table its begin record
 ---@return {happened: boolean, by: string, value: any}
 function doubt.resolve(services, run, current, row, effect, begin)
-  local word, why, value = adapter_says(services, row, begin)
+  local adapter = services.adapters[row.module]
+  local word, why, value = adapter_says(adapter, row.verb, begin)
   if word == "done" then
     return { happened = true, by = "found out", value = value }
   elseif word == "not done" then
     return { happened = false, by = "found out" }
   elseif word == "repeat" then
     effect.repeated = begin.token or {} -- the same key again: who got it can tell that it is the same
-    local adapter = services.adapters[row.module]
     if adapter.mark_repeat then
       adapter.mark_repeat(effect.request, begin.token)
     end
     return { happened = false, again = true, by = "is made again with the same key" }
   end
-  local said = author_says(run, current, effect)
+  local said = author_says(run, current, effect, doubt.author(current, effect))
   if said ~= nil then
     return { happened = said, by = "by the playbook's `happened`" }
   end

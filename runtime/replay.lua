@@ -1,6 +1,7 @@
 --- Stage 2 of the gate: has the journal this call's outcome already? A step that is gone on with carries a scope,
 --- what recording:scope made; every call in it is looked up by its key and compared by its digest.
 local context = require "runtime.context"
+local doubt = require "runtime.doubt"
 local errors = require "runtime.errors"
 local plain = require "runtime.plain"
 local recording = require "runtime.recording"
@@ -143,6 +144,8 @@ function replay.find(key, effect, adapter, verb)
   local offline = context.current().replay.offline
   if recording.in_doubt(known) then
     if offline then
+      local current = context.current() -- `opsrun undo` finds it out from here
+      known.met = { current = current, effect = effect, adapter = adapter, verb = verb, happened = doubt.author(current, effect) }
       replay.end_here(effect.summary)
     end
     return { doubt = known }

@@ -88,7 +88,7 @@ end
 --- A change nobody knew the outcome of.
 handlers["resolved"] = function(e)
   open_step(e)
-  local word = e.happened and "happened, not made again: " or "did not happen: "
+  local word = not e.happened and "did not happen: " or e.undo and "happened: " or "happened, not made again: "
   hanging(indent .. word, ("%s (%s)"):format(e.effect.summary, e.by), nil, "bold")
 end
 

@@ -4,7 +4,6 @@ local engine = require "runtime.engine"
 local errors = require "runtime.errors"
 local history = require "runtime.history"
 local journal = require "runtime.journal"
-local resumed = require "runtime.resumed"
 local resuming = require "runtime.resuming"
 local run_of = require "runtime.run"
 local stack = require "runtime.stack"
@@ -76,7 +75,6 @@ return function(services)
     pid = host.system.pid(),
   }, true)
   journal.opened(run)
-  resumed.count_changes(run)
   run.environment_confirmed = run.answers.undo ~= nil or host.term.is_terminal() -- this very question named it
   local code = conduct.take_back(opened.services, run, seconds_left)
   run_of.close(run)

@@ -496,6 +496,32 @@ end)
         self.expect(self.opsrun("undo", run, "--yes"), code=5, err=["what it did was taken back"])
         self.expect(self.resume(run), code=5, err=["what it did was taken back"])
 
+    def test_undo_finds_out_by_is_what_was_cut_short_inside_an_ensure(self):
+        for made, word in (("true", "happened: "), ("false", "did not happen: ")):
+            run = self.killed(f"""
+step("Put it up", function()
+  ensure("the page is up", {{
+    is = function() return files.stat("{self.out}/page") ~= nil end,
+    make = function() shell.run {{ "sh", "-c", "{made} && touch {self.out}/page; echo now >>{self.log}; sleep 30" }} end,
+    back = function() if files.stat("{self.out}/page") then files.remove("{self.out}/page") end end,
+  }})
+end)
+""")
+            done = self.opsrun("undo", run, "--yes")
+            self.expect(done, code=0, out=[f"{word}sh -c", "TAKEN BACK"])
+            self.assertFalse(os.path.exists(os.path.join(self.out, "page")))
+            self.assertIn("undone", self.opsrun("runs").out)
+            os.unlink(self.log)
+
+    def test_undo_says_7_of_a_change_that_nothing_tells_of(self):
+        run = self.killed(f"""
+step("Send it", function()
+  undo("take it back", function() {self.append('"back"')} end)
+  shell.run {{ "sh", "-c", "echo now >>{self.log}; sleep 30" }}
+end)
+""")
+        self.expect(self.opsrun("undo", run, "--yes"), code=7, out=["nobody knows whether this happened: sh -c"])
+
     def test_close_ends_it_and_wants_a_reason(self):
         run = self.killed(f'''step("A", function() {self.append('"now"')} {self.wait()} end)\n''')
         self.expect(self.opsrun("close", run), code=2, err=["--because is missing"])
