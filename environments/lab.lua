@@ -35,7 +35,7 @@ return {
     nightly = { host = "web1", start = env "LAB_NIGHTLY_START", stop = env "LAB_NIGHTLY_STOP", pid_file = env "LAB_NIGHTLY_PID" },
     app = { host = "web1", releases = env "LAB_RELEASES", current = env "LAB_CURRENT",    -- ./dev lab break bad-release
             start = env "LAB_APP_START", stop = env "LAB_APP_STOP", status = env "LAB_APP_STATUS", pid_file = env "LAB_APP_PID" },
-    ["app-2"] = { host = "web2", start = env "LAB_APP_2_START", stop = env "LAB_APP_2_STOP", status = env "LAB_APP_2_STATUS",
+    ["app-2"] = { host = "web2", start = env "LAB_APP_2_START", stop = env "LAB_APP_2_STOP",
                   pid_file = env "LAB_APP_2_PID" },                                   -- ./dev lab break service-degradation
     worker = { compose = "worker", dir = env "OPSRUN_LAB_DIR", host = "web1" },         -- ./dev lab break queue-depth
     postgres = { host = "web1", start = env "LAB_POSTGRES_START", stop = env "LAB_POSTGRES_STOP", pid_file = env "LAB_POSTGRES_PID" },

@@ -174,7 +174,7 @@ def environment(lab):
     return {
         "SITE_URL": f"http://127.0.0.1:{port}", "ACCESS_LOG": lab.path("access.log"), "NGINX_ERRORS": lab.path("nginx-errors.log"),
         "LAB_APP_PID": lab.path("app.number"), "LAB_APP_2_PID": lab.path("app-2.number"),
-        **{f"LAB_APP_2_{verb.upper()}": f"{service} {verb} app-2" for verb in ("start", "status", "stop")},
+        **{f"LAB_APP_2_{verb.upper()}": f"{service} {verb} app-2" for verb in ("start", "stop")},
     }
 
 
