@@ -14,6 +14,7 @@ local plain = require "runtime.plain"
 local recording = require "runtime.recording"
 local run_of = require "runtime.run"
 local step_options = require "runtime.step_options"
+local used = require "runtime.used"
 local resuming = {}
 
 local may_go_on = { suspended = true, interrupted = true, failed = true, refused = true, ["in doubt"] = true }
@@ -88,6 +89,29 @@ local function current_text(live, was)
   return read and other or nil
 end
 
+--- The parameters that each playbook of the run declares, by its name.
+local function declared_by(book, called, into)
+  into[book.name] = book.header.params or {}
+  for _, entry in pairs(called) do
+    if entry.book then
+      declared_by(entry.book, entry.called, into)
+    end
+  end
+  return into
+end
+
+--- What is another in the environment now, of the part that the run leans on.
+local function environment_changes(self)
+  local run = {
+    copy = self.copy,
+    values = self.recording.start.params or {},
+    effects = self.recording.effects,
+    books = declared_by(self.book, self.called, {}),
+  }
+  local now = self.environment.plain and self.environment.plain() or {}
+  return frozen.differences("environment", used.part(self.copy.environment, run), used.part(now, run))
+end
+
 --- What was changed since the run began, in words.
 local function changes_of(self, live)
   local lines = {}
@@ -104,8 +128,7 @@ local function changes_of(self, live)
     for _, text in pairs(self.copy.calls) do
       compare(text)
     end
-    local now = self.environment.plain and self.environment.plain() or {}
-    for _, line in ipairs(frozen.differences("environment", self.copy.environment, now)) do
+    for _, line in ipairs(environment_changes(self)) do
       lines[#lines + 1] = line
     end
   elseif self.book.digest ~= self.recording.start.digest then

@@ -15,7 +15,7 @@ from author import AuthorTest  # noqa: E402
 from harness import main, wait_until  # noqa: E402
 
 BOOK = '''playbook {
-  title  = "Trial",
+  title  = "Trial", tell = { team = "critical" },
   uses   = { files = { "OUT" } },
   calls  = { "part.lua" },
   params = { n = { type = "integer", default = 1 }, idle = { type = "duration", default = "5m" } },
@@ -43,8 +43,8 @@ step("Wait", function(p)
 end)
 
 step("Last", function(p)
-  check("how many", 3, { above = { warning = 5 } })
-  line "last"
+  check("how many", sql "primary":value "SELECT 3", { above = { warning = 5 } })
+  line "last" http "api":get "/health"
 end)
 '''
 PART = '''playbook { title = "Part", uses = { files = { "OUT" } }, params = { text = { type = "string" } } }
@@ -59,7 +59,8 @@ ENVIRONMENT = '''return {
   sql      = { primary = { url = secret.env "DATABASE_URL", statement_timeout = "30s" } },
   http     = { api = { base = env "APP_URL", bearer = secret.env "ADMIN_TOKEN" } },
   notify   = { team = { { webhook = env "TEAM_HOOK" } } },
-  params   = { n = 2 },
+  services = { shop = { start = { "true" }, status = { "true" } } },
+  params   = { n = 2, ["incident/other"] = { poll = "2s" } },
 }
 '''
 
@@ -98,6 +99,12 @@ CHANGES = [
     ("another zone", "env", "Etc/UTC", "Europe/Madrid", "environment timezone: was Etc/UTC, is Europe/Madrid"),
     ("who is told", "env", "{ webhook = env \"TEAM_HOOK\" }", "{ webhook = env \"OTHER_HOOK\" }", "environment notify.team.1.webhook"),
     ("the label", "env", 'label    = "trial"', 'label    = "else"', "environment label: was trial, is else"),
+]
+ELSEWHERE = [      # of the environment, and no matter to this run
+    ("a parameter of another playbook", 'poll = "2s"', 'poll = "3s"'),
+    ("a value that no playbook of the run declares", "n = 2", "n = 2, unheard = 4"),
+    ("a service that nobody names", 'start = { "true" }', 'start = { "false" }'),
+    ("one connection more", "primary =", 'second = { url = secret.env "OTHER_URL" }, primary ='),
 ]
 HARMLESS = ("a text that will be written", "a comment", "white space at an end of line", "the title", "a step's name", "one step more",
             "a limit of a check", "a wait", "a retry")
@@ -165,6 +172,22 @@ class Changed(AuthorTest):
         self.expect(self.opsrun("resume", run, env=self.env), code=0)
         self.assertEqual(self.lines(), ["first 2", "called", "now", "waited 2", "last"])
         print(f"\n{len(CHANGES)} changes: {len(CHANGES)} refused, nothing happened")
+
+    def test_what_changed_elsewhere_in_the_environment_stops_neither_resume_nor_undo(self):
+        run = self.killed()
+        self.let_go()
+        for _, old, new in ELSEWHERE:
+            self.change("env", old, new)
+            refused = self.opsrun("undo", run, "--yes", "--answer", "undo=no", env=self.env)
+            self.expect(refused, absent=["something changed"])
+            self.put_back()
+        texts = self.texts["env"]
+        for _, old, new in ELSEWHERE:
+            self.texts["env"] = self.texts["env"].replace(old, new)
+        self.put_back()
+        self.texts["env"] = texts
+        self.expect(self.opsrun("resume", run, env=self.env), code=0)
+        self.assertEqual(self.lines()[-1], "last")
 
     def test_edited_takes_the_harmless_ones_and_refuses_what_was_recorded_differently(self):
         taken = 0
