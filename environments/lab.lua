@@ -115,6 +115,9 @@ return {
       name = "new-search", action = "kill", db = "primary", list_at = "data", site = "site", observe = "/api/search",
       observe_at = "engine", observe_on = "new-search", calm = "300ms", poll = "100ms", team = "team", oncall = "oncall",
     },
+    ["tuning/indexes"] = {                                                            -- ./dev lab break slow-queries
+      rows = 5000, large = "256kb", min_age = "0s", distinct = 5, corr = 0.3, within = "1m", team = "team", mail = "report",
+    },
     ["tuning/slow-queries"] = {                                                       -- ./dev lab break slow-queries
       mean_ms = 0.5, tiny_ms = 0.3, log_ms = 100, log_for = "5s", read = "postgres", team = "team", mail = "report",
     },

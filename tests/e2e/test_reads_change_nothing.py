@@ -37,6 +37,7 @@ BROKEN = (       # scenario, playbook, parameters: what there is to be mended ma
     ("error-rate", "incident/error-rate.lua", "-p", "sample=10m", "-p", "least=4", "-p", "calm=300ms", "-p", "poll=100ms"),
     ("memory-leak", "incident/high-memory.lua", "-p", "growth_mb=0.1", "-p", "interval=100ms", "-p", "watch=300ms", "-p", "warm=0s",
      "-p", "crit=0"),
+    ("slow-queries", "tuning/indexes.lua", "-p", "create=i ON exercises (type)", "-p", "drop=invalid", "-p", "rebuild=exercises_text"),
     ("slow-queries", "tuning/slow-queries.lua", "-p", "log=yes", "-p", "log_for=100ms", "-p", "explain=SELECT 1 FROM exercises"),
     ("high-cpu", "incident/high-cpu.lua", "-p", "over=200ms", "-p", "act=0", "-p", "host=web1", "-p", "service=nightly"),
     ("data-lost", "recovery/restore-database.lua", "-p", "tables=orders,users", "-p", "settle=10ms"),
@@ -47,7 +48,7 @@ ENDED = ("worker-1",)        # of these, whose sessions would count up to ten se
 REPLICA = ("SELECT pid, backend_start, query_start, state, pg_conf_load_time(), pg_last_wal_replay_lsn(), pg_is_wal_replay_paused()"
            " FROM pg_stat_activity WHERE application_name = 'reports'")
 GOES_ON = {"deadlocks": r"WOULD cancel", "high-db-cpu": r"WOULD cancel 3 statements",
-           "data-lost": r"WOULD put app_restore_", "disk-space": r"WOULD ASK", "high-cpu": r"WOULD stop nightly", "slow-queries": r"WOULD exec primary: ALTER DATABASE", "memory-leak": r"WOULD restart app", "queue-depth": r"WOULD POST .*/queues/retry",
+           "data-lost": r"WOULD put app_restore_", "disk-space": r"WOULD ASK", "high-cpu": r"WOULD stop nightly", "slow-queries": r"WOULD exec primary: (ALTER DATABASE|CREATE INDEX)", "memory-leak": r"WOULD restart app", "queue-depth": r"WOULD POST .*/queues/retry",
            "app-down": r"WOULD start app", "bad-release": r"WOULD release v3",
            "error-rate": r"WOULD set kill_switch"}      # it went so far that a change was planned
 ORDER = ("read", "answered", "refused", "dry", "planned")           # reads first: they see the world before any planned change

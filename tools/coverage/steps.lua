@@ -93,6 +93,10 @@ return {
     "restore-it-beside", "prove-it spot-check", "put-it-in-place", "restore-it-beside prove-it", "open-the-doors see-that-all-is-well",
     "put-it-in-place", "tell keep-the-old-one restore-it-at-the-provider",
   },
+  ["tuning/indexes"] = {
+    "find-unused-indexes", "find-missing-indexes", "find-invalid-doubled-and-bloated-indexes", "create-an-index", "create-an-index",
+    "see-that-it-is-used", "drop-indexes rebuild-indexes see-that-none-is-left-invalid", "tell",
+  },
   ["tuning/slow-queries"] = {
     "look-at-the-counters", "find-slow-statements", "find-what-is-asked-too-often", "look-at-a-plan measure-it",
     "log-slow-statements-for-a-while", "propose-what-is-to-be-done", "tell",
