@@ -2,6 +2,7 @@
 --- destroy of the evidence. Reads only, but for `keep` with a command that dumps.
 
 local assessment = require "assessment"
+local outage = require "outage"
 local processes = require "processes"
 local releases = require "releases"
 local traffic = require "traffic"
@@ -98,8 +99,7 @@ function slowness.machines(hosts, port, over)
     local machine, rows = processes.measure(over, host)
     find(found, "processors used" .. on, machine.busy, "cpu_used")
     find(found, "memory used" .. on, memory_of(host), "memory_used")
-    local peers = shell.read({ "ss", "-H", "-t", "-n", "state", "established", ("sport = :%d"):format(port) }, { host = host }):lines()
-    note("%d connections of visitors%s, load %s", #peers, on, machine.load[1])
+    note("%d connections of visitors%s, load %s", outage.connections(port, host), on, machine.load[1])
     for _, row in ipairs(processes.first(rows, SHOWN)) do
       row.host = host or "here"
       list[#list + 1] = row

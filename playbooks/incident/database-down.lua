@@ -33,7 +33,7 @@ playbook {
     oncall    = { type = "string",   optional = true,       help = "who hears at once, and when it stays so" },
     dba       = { type = "string",   optional = true,       help = "database administrator: hears when it stays critical" },
   },
-  uses     = { shell = { "docker logs" }, notify = { "{oncall}" } },
+  uses     = { shell = { "docker logs", "df" }, notify = { "{oncall}" } },
   calls    = { "incident/disk-space.lua", "incident/db-exhaustion.lua", "recovery/restore-database.lua" },
   tell     = { ["{team}"] = "always", ["{oncall}"] = "critical", ["{dba}"] = "critical" },
   sources  = { "runbook 002: Complete Service Outage", "runbook 003: Service Providers" },

@@ -30,11 +30,12 @@ playbook {
     team    = { type = "string",   optional = true,     help = "who hears the result, as named in the environment" },
     dba     = { type = "string",   optional = true,     help = "database administrator: hears when it stays critical or fails" },
   },
+  uses     = { shell = { "cat" } },      -- on another machine: looks at its processors
   limits   = { sessions = 20 },
   lock     = true,
   tell     = { ["{team}"] = "always", ["{dba}"] = "critical" },
-  sources  = { "runbook 001: Database Metrics", "runbook 001: Issue: High Database CPU", "runbook 002: High CPU Alert (>80% for 5 minutes)",
-               "runbook 003: 4. Database Issues" },
+  sources  = { "runbook 001: Database Metrics", "runbook 001: Issue: High Database CPU",
+               "runbook 002: High CPU Alert (>80% for 5 minutes)", "runbook 003: 4. Database Issues" },
 }
 
 local RUNNING = { "pid", "application", "user", "seconds", "waits", "query" }

@@ -29,6 +29,7 @@ playbook {
     team    = { type = "string",   optional = true,     help = "who hears the result, as named in the environment" },
     dba     = { type = "string",   optional = true,     help = "database administrator: hears when it stays critical or fails" },
   },
+  uses     = { shell = { "cat", "df" } },      -- on another machine: looks at its processors and its disk
   limits   = { sessions = 20 },
   lock     = true,
   tell     = { ["{team}"] = "always", ["{dba}"] = "critical" },

@@ -45,7 +45,7 @@ playbook {
     team      = { type = "string",   optional = true,     help = "who always hears how it ended" },
     oncall    = { type = "string",   optional = true,     help = "who hears above -p hard, and when it stays critical" },
   },
-  uses     = { shell = { "{dump}" }, notify = { "{oncall}" } },
+  uses     = { shell = { "{dump}", "ps", "cat" }, notify = { "{oncall}" } },
   calls    = { "deploy/rollback.lua", "deploy/release.lua", "incident/high-db-cpu.lua", "incident/db-exhaustion.lua",
                "incident/cache-degraded.lua" },
   tell     = { ["{team}"] = "always", ["{oncall}"] = "critical" },

@@ -72,6 +72,11 @@ class DatabaseDown(AuthorTest):
                                        "unexpected postmaster exit", "WOULD ASK Start postgres", "WOULD start postgres", "web1: .*start"])
         self.assertIsNone(self.server())
 
+    def test_the_disk_of_another_machine_is_looked_at_there(self):
+        self.have("database-down")
+        self.expect(self.opsrun(*PLAY, "-n", "-p", "host=web1", "-p", "data=/"), code=0, out=[r"disk / [\d.]+ %", "WOULD start postgres"])
+        self.assertIsNone(self.server())
+
     def test_refused_it_stays_down_and_the_flag_that_opens_the_gate_is_named(self):
         self.have("database-down")
         self.expect(self.opsrun(*PLAY), code=5, text=["--answer start-it-once=yes"])

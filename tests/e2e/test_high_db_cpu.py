@@ -53,7 +53,12 @@ class Rehearsed(RunawayTest):
         self.expect_untouched(done)
         place = os.path.join(self.home, "runs", self.run_ids()[-1], "artifacts")
         self.assertEqual(set(os.listdir(place)), {
-            "running.csv", "who-waits-for-whom.csv", "slow-statements.csv", "tables-read-whole.csv"})
+            "running.csv", "who-waits-for-whom.csv", "slow-statements.csv", "tables-read-whole.csv", "unused-indexes.csv"})
+
+    def test_the_server_s_own_machine_is_measured_by_ssh(self):
+        done = self.opsrun(*PLAY, "-n", "-p", "host=web1")
+        self.expect(done, code=0, out=[r"processors used by the database [\d.]+ %", "WOULD cancel 3 statements"])
+        self.expect_untouched(done)
 
     def test_by_default_a_statement_is_a_runaway_after_five_minutes(self):
         done = self.opsrun("play", PLAYBOOK, "-e", "lab", "-n")

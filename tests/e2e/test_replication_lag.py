@@ -70,6 +70,13 @@ class Rehearsed(LagTest):
         self.expect_untouched(before, done)
 
 
+    def test_the_replica_s_own_machine_is_looked_at_by_ssh(self):
+        before = self.replayed()
+        done = self.opsrun(*PLAY, "-n", "-p", "host=web1")
+        self.expect(done, code=0, out=["processors used by the replica", r"disk of the replica [\d.]+ %", "WOULD cancel 1 statement"])
+        self.expect_untouched(before, done)
+
+
 class Refused(LagTest):
 
     def test_refused_it_leaves_the_report_alone(self):

@@ -96,6 +96,11 @@ class SlowTest(LabTest):
         with open(os.path.join(place, "threads-app.txt"), encoding="utf-8") as file:
             self.assertIn(str(self.pids["app"]), file.read())
 
+    def test_the_machines_it_runs_on_are_looked_at_by_ssh(self):
+        done = self.opsrun(*PLAY, *CAUSE, "-n", "-p", "hosts=web1,web2")
+        self.expect(done, code=0, out=[r"processors used on web1 \d", r"memory used on web2 \d", r"\d+ connections of visitors on web2"])
+        self.expect_untouched(done)
+
     def test_without_a_terminal_the_restart_is_refused(self):
         done = self.opsrun(*PLAY, *CAUSE, *ONE, "-p", "hard=60000")
         self.expect(done, code=5, text=[f"--answer {GATE}=yes"], out=["changed +nothing"])
