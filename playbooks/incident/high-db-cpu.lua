@@ -31,6 +31,7 @@ playbook {
     dba     = { type = "string",   optional = true,     help = "database administrator: hears when it stays critical or fails" },
   },
   uses     = { shell = { "cat" } },      -- on another machine: looks at its processors
+  calls    = { "tuning/indexes.lua" },
   limits   = { sessions = 20 },
   lock     = true,
   tell     = { ["{team}"] = "always", ["{dba}"] = "critical" },
@@ -78,6 +79,7 @@ step("Find slow statements", function(p)
   check("slowest of those that cost most", slow[1].mean_ms, { unit = "ms", above = { warning = p.slow_ms } })
   show(slow, { title = "what cost most time since the counters began", columns = SLOW })
   artifact("slow-statements.csv", slow)
+  suggest("tuning/slow-queries.lua", { db = p.db })
 end)
 
 step("Look at the server's own work", function(p)
@@ -108,10 +110,7 @@ step("End runaway statements", function(p)
 end)
 
 step("Find tables without a fitting index", function(p)
-  local tables = statements.scanned(p.db, p.rows, p.top)
-  if #tables == 0 then return note("no table of %d rows or more is read from end to end", p.rows) end
-  show(tables, { title = "large tables read from end to end", columns = { "table", "rows", "scans", "rows_a_scan", "index_scans" } })
-  artifact("tables-read-whole.csv", tables)
+  call("tuning/indexes.lua", { db = p.db, rows = p.rows, top = p.top })      -- its report: it is told to make none
 end)
 
 step("Watch it calm down", function(p)
@@ -131,6 +130,5 @@ step("Watch that none comes back", function(p)
 end)
 
 step("Note what is left", { optional = true }, function()
-  -- becomes calls once those playbooks are there
   manual { "Open a ticket with the evidence of this run: indexes for the tables above, the slow statements, a replica for reports" }
 end)
