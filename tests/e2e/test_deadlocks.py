@@ -88,8 +88,8 @@ class Deadlocks(LabTest):
             self.assertEqual(len(list(csv.reader(file))), 1 + 8)
 
     def test_a_queue_that_is_young_is_no_queue_yet(self):
-        done = self.opsrun("play", PLAYBOOK, "-e", "lab", "-n")
-        self.expect(done, code=0, out=["nobody has waited for a lock longer than 30s"], absent=["WOULD (cancel|terminate)"])
+        done = self.opsrun(*PLAY, "-n", "-p", "wait=1h")
+        self.expect(done, code=0, out=["nobody has waited for a lock longer than 1h"], absent=["WOULD (cancel|terminate)"])
 
     def test_without_a_log_the_first_run_knows_no_rate_and_says_so(self):
         done = self.opsrun("play", PLAYBOOK, "--config", self.config_without_log(), "-e", "bare", "-n", *SOON)
