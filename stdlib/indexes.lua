@@ -13,7 +13,8 @@ local ALL = [[
 SELECT n.nspname::text AS schema, t.relname::text AS "table", x.relname::text AS name, pg_get_indexdef(i.indexrelid) AS definition,
        pg_relation_size(i.indexrelid) AS bytes, greatest(x.reltuples, 0)::float8 AS rows, coalesce(s.idx_scan, 0) AS scans,
        i.indisvalid AS valid, i.indexrelid IN (SELECT b.index_relid FROM pg_stat_progress_create_index AS b) AS building,
-       i.indisunique OR i.indisreplident OR EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid) AS needed,
+       i.indisunique OR i.indisreplident OR x.relispartition
+         OR EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid) AS needed,
        concat_ws(' ', i.indrelid, x.relam, i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text,
                  pg_get_expr(i.indexprs, i.indrelid), '/', pg_get_expr(i.indpred, i.indrelid), i.indisunique) AS alike,
        CASE WHEN a.amname = 'btree' THEN 16384 + (1.12 * greatest(x.reltuples, 0) * (12 + (
@@ -45,8 +46,8 @@ FROM pg_stat_database WHERE datname = current_database()]]
 --- All indexes of the database's own tables, the largest first.
 ---@param db string the connection's name in the environment
 ---@return table rows schema, table, name, definition, what (its columns), bytes, mb, rows, scans, valid, building (now), needed
---- (unique, of a constraint, or what tells rows apart for replication), alike (the same text: the same index), expected (bytes;
---- nil when not known)
+--- (unique, of a constraint or a partitioned one, or what tells rows apart for replication), alike (the same text: the same
+--- index), expected (bytes; nil when not known)
 function indexes.all(db)
   local list = sql(db):query(ALL)
   for _, one in ipairs(list) do
@@ -99,6 +100,26 @@ function indexes.bloated(list, percent, least)
     return one.valid and one.bytes >= least and one.empty > percent
   end)
   found.columns = { "table", "name", "mb", "empty", "what" }
+  return found
+end
+
+--- Those of a list that are named: by name, or `schema.name` where two schemas have one. Raises on any other.
+---@param list table of `all`
+---@param names string[]
+---@param what string what the list's are, for the error
+---@return table rows
+function indexes.named(list, names, what)
+  local found, known = { columns = list.columns }, {}
+  for _, one in ipairs(list) do
+    local full, other = one.schema .. "." .. one.name, known[one.name]
+    known[one.name], known[full] = other and other ~= full and "two" or full, one
+  end
+  for _, name in ipairs(names) do
+    local one = known[name]
+    if one == "two" then fail("there are several of the name '%s': say SCHEMA.%s", name, name) end
+    if not one then fail("'%s' is not %s: nothing is done with it", name, what) end
+    found[#found + 1] = known[one] or one
+  end
   return found
 end
 

@@ -62,7 +62,7 @@ end
 ---@return { text: string, whole: string[], uses: string[] } plan the lines; tables read from end to end; indexes used
 function tuning.plan(db, text, measure)
   local lines, whole, uses = {}, {}, {}
-  local rows = sql(db):query((measure and "EXPLAIN (ANALYZE, BUFFERS) " or "EXPLAIN ") .. text, nil, { timeout = measure or "30s" })
+  local rows = sql(db):query((measure and "EXPLAIN (ANALYZE, BUFFERS) " or "EXPLAIN (COSTS) ") .. text, nil, { timeout = measure or "30s" })
   for i, row in ipairs(rows) do
     lines[i] = row["QUERY PLAN"]
     whole[#whole + 1] = lines[i]:match "Seq Scan on (%S+)"

@@ -37,16 +37,6 @@ playbook {
   },
 }
 
---- The list's indexes by these names; fails on a name that is not in it.
-local function named(list, names, what)
-  local found, known = { columns = list.columns }, {}
-  for _, one in ipairs(list) do known[one.name] = one end
-  for _, name in ipairs(names) do
-    found[#found + 1] = known[name] or fail("'%s' is not %s: nothing is done with it", name, what)
-  end
-  return found
-end
-
 local function name_all(list)
   local names = {}
   for i, one in ipairs(list) do names[i] = ("%s (%s MB)"):format(one.name, one.mb) end
@@ -91,9 +81,12 @@ local found = step("Find invalid, doubled and bloated indexes", { fresh = "1h" }
   end
   for _, name in ipairs(p.drop or {}) do
     if name ~= "invalid" then names[#names + 1] = name end
-    for _, one in ipairs(name == "invalid" and invalid or {}) do names[#names + 1] = one.name end
+    for _, one in ipairs(name == "invalid" and invalid or {}) do names[#names + 1] = one.schema .. "." .. one.name end
   end
-  return { drop = named(candidates, names, "unused, doubled or invalid"), rebuild = named(bloated, p.rebuild or {}, "bloated") }
+  return {
+    drop    = indexes.named(candidates, names, "unused, doubled or invalid"),
+    rebuild = indexes.named(bloated, p.rebuild or {}, "bloated"),
+  }
 end)
 
 step("Create an index", { needs = { "create" } }, function(p)

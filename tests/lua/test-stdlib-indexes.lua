@@ -63,6 +63,15 @@ t.test("bloated is what is large and mostly empty; of what has no expected size 
   t.equal(names(indexes.bloated(list, 50, 500)), "a")
 end)
 
+t.test("an index is named alone, or with its schema where two have the name; any other is refused", function()
+  local indexes = load_indexes()
+  local list = { index "a", index "b", index("b", { schema = "old" }), index "a" }
+  t.equal(indexes.named(list, { "a", "old.b" }, "unused")[2].schema, "old")
+  t.equal(#indexes.named(list, { "a", "public.b" }, "unused"), 2)
+  t.contains(select(2, pcall(indexes.named, list, { "b" }, "unused")), "several of the name 'b'")
+  t.contains(select(2, pcall(indexes.named, list, { "c" }, "unused")), "'c' is not unused")
+end)
+
 t.test("what is to be made is taken apart, and its table must be there", function()
   local indexes = load_indexes(function(_, values)
     return values[1] ~= "nowhere" and { { schema = "public", table = "t", bytes = 1, rows = 1 } } or {}

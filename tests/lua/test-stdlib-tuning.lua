@@ -38,7 +38,7 @@ t.test("a plan tells which tables are read from end to end, and which indexes ar
   local plan = tuning.plan("primary", "SELECT 1")
   t.equal(plan.whole, { "orders" })
   t.equal(plan.uses, { "users_pkey", "exercises_type" })
-  t.equal(asked[1], "EXPLAIN SELECT 1")
+  t.equal(asked[1], "EXPLAIN (COSTS) SELECT 1")
   tuning.plan("primary", "SELECT 1", "5s")
   t.equal(asked[2], "EXPLAIN (ANALYZE, BUFFERS) SELECT 1")
 end)
