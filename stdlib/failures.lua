@@ -59,7 +59,8 @@ end
 ---@param log string the access log
 ---@param window table a duration: now
 ---@param before table a duration: up to `window` ago
----@return table rows endpoint, requests, failed, failed_percent, before_percent, refused, statuses; most failures first
+---@return table rows endpoint, requests, failed, percent, before (percent, nil when nobody asked for it then), refused, statuses;
+--- most failures first
 function failures.compare(log, window, before)
   local recent = traffic.last(window)
   local known, earlier = traffic.find(log, recent, SHOWN), {}
@@ -67,10 +68,10 @@ function failures.compare(log, window, before)
   local rows = traffic.measure(log, recent, known)
   for _, row in ipairs(rows) do
     local was = earlier[row.endpoint]
-    row.before_percent = was and was.requests > 0 and was.failed_percent or nil
+    row.percent, row.before = row.failed_percent, was and was.requests > 0 and was.failed_percent or nil
   end
   rows = traffic.most(rows, "failed", #rows)
-  rows.columns = { "endpoint", "requests", "failed", "failed_percent", "before_percent", "refused", "statuses" }
+  rows.columns = { "endpoint", "requests", "failed", "percent", "before", "refused", "statuses" }
   return rows
 end
 
@@ -100,7 +101,7 @@ end
 --- The most frequent errors in an application's log, and which of them were not there before.
 ---@param p table parameters: logs, window, before (durations: the last so long, and so far back)
 ---@param deployed table? of slowness.deploys
----@return table rows message, count, new ("new" or nil); most frequent first
+---@return table rows count, new ("new" or nil), message; most frequent first
 function failures.messages(p, deployed)
   local function scan(from, to, top, tail)
     return logs(p.logs):scan {
@@ -108,7 +109,7 @@ function failures.messages(p, deployed)
     }.errors
   end
   local to, since = now() + 1, new_since(deployed, p.window)
-  local seen, known, rows = scan(since, to, SHOWN, 100), {}, { columns = { "message", "count", "new" } }
+  local seen, known, rows = scan(since, to, SHOWN, 100), {}, { columns = { "count", "new", "message" } }
   for _, group in ipairs(scan(to - p.before < since and to - p.before or since, since, KNOWN, 1).groups) do known[group.value] = true end
   for i, group in ipairs(seen.groups) do
     rows[i] = { message = group.value, count = group.count, new = not known[group.value] and "new" or nil }
@@ -121,13 +122,13 @@ end
 ---@param p table parameters: sentry (a connection), sentry_at ("/api/0/organizations/ORG/issues/?project=ID&query=is:unresolved"),
 --- window (a duration)
 ---@param deployed table? of slowness.deploys
----@return table rows message, count, users, first_seen, new; most frequent first
+---@return table rows count, users, new, message; most frequent first
 function failures.issues(p, deployed)
-  local since, rows = new_since(deployed, p.window), { columns = { "message", "count", "users", "first_seen", "new" } }
+  local since, rows = new_since(deployed, p.window), { columns = { "count", "users", "new", "message" } }
   for i, item in ipairs(http(p.sentry):get(p.sentry_at, { timeout = SOON }).json) do
     local first = health.epoch(item.firstSeen)
     rows[i] = {
-      message = item.title, count = (tonumber(item.count) or 0) // 1 | 0, users = item.userCount, first_seen = item.firstSeen,
+      message = item.title, count = (tonumber(item.count) or 0) // 1 | 0, users = item.userCount,
       new = first and since < first and "new" or nil,
     }
   end

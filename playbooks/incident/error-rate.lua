@@ -91,7 +91,7 @@ end)
 
 step("Compare with before", { needs = { "access" } }, function(p)
   local rows = failures.compare(p.access, p.window, p.before)
-  show(rows, { title = ("endpoints of the last %s, and of %s before"):format(p.window, p.before) })
+  show(rows, { title = ("endpoints of the last %s, and percent of %s before"):format(p.window, p.before) })
   artifact("endpoints.csv", rows)
 end)
 

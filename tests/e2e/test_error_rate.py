@@ -73,7 +73,7 @@ class ErrorRateTest(LabTest):
         self.expect(done, code=0, out=[
             r"CRITICAL +error rate [12]\d(\.\d+)? %", r"% of \d+ requests were refused \(4xx\)", "change 7",
             r"admin3 +flag.enable new-search", r"/api/search +\d+ +[1-9]\d* ", r"/api/orders/# +\d+ +0 +0 ",
-            r"new-search: index version # cannot be read +\d+ +new", r"SearchIndexError: new-search.*new\n", r"TimeoutError.* –",
+            r"\d+ +new +new-search: index version # cannot be read", r"41 +17 +new +SearchIndexError", r"3 +2 +– +TimeoutError",
             "OK +database answers", "OK +cache answers", "OK +provider api none", "what fails names the flag new-search",
             r"speaks for: feature", r"gate cause, taken as feature", r"WOULD ASK Kill flag new-search\?.*gate agree-on-it",
             "would change set kill_switch of flag new-search to true"])

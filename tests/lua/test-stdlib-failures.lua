@@ -57,7 +57,7 @@ t.test("endpoints stand beside what failed of them before, and one that nobody a
     most = function(list, name) t.equal(name, "failed") return list end,
   } }, { time = { window = function() return "before" end } })
   local seen = failures.compare("access", 900, 86400)
-  t.equal({ seen[1].before_percent, seen[2].before_percent }, { 2.5, nil })
+  t.equal({ seen[1].before, seen[2].before }, { 2.5, nil })
 end)
 
 t.test("a deployment counts when it is recent and nothing failed before it", function()
