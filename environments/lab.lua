@@ -12,6 +12,7 @@ return {
   },
   http     = {
     api    = { base = env "APP_URL", bearer = secret.env "ADMIN_TOKEN" },
+    ["api-2"] = { base = env "APP_2_URL", bearer = secret.env "ADMIN_TOKEN" },        -- ./dev lab break pool-exhausted
     secure = { base = env "APP_TLS_URL", ca = env "APP_CA" },
     site   = { base = env "SITE_URL" },
     vercel = { base = env "VERCEL_URL", bearer = secret.env "VERCEL_TOKEN" },          -- ./dev lab break bad-deployment
@@ -120,6 +121,10 @@ return {
     },
     ["tuning/slow-queries"] = {                                                       -- ./dev lab break slow-queries
       mean_ms = 0.5, tiny_ms = 0.3, log_ms = 100, log_for = "5s", read = "postgres", team = "team", mail = "report",
+    },
+    ["scale/connection-pool"] = {                                                     -- eval "$(./dev lab env)" after the break
+      apis = { "api", "api-2" }, services = { "app", "app-2" }, configs = env "LAB_POOL_FILES",
+      more_name = "DB_POOL_OVERFLOW", watch = "3s", sample = "1s", calm = "2s", poll = "300ms", team = "team",
     },
     ["scale/workers"] = { db = "primary", pool = 1, api = "api", cores = 0, poll = "200ms", over = "500ms" },     -- it has none to spare
     ["recovery/restore-database"] = {                                                 -- ./dev lab break data-lost

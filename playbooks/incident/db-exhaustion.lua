@@ -24,8 +24,10 @@ playbook {
     pause   = { type = "duration", default = "10s",     help = "wait this long before a second and third round" },
     poll    = { type = "duration", default = "5s",      help = "look this often while the pool recovers" },
     watch   = { type = "duration", default = "5m",      help = "wait this long for it" },
+    fit     = { type = "boolean",  optional = true,     help = "while it stays full, measure the application's pools and set their size" },
   },
   uses     = { shell = { "docker restart" }, notify = { "{team}" } },
+  calls    = { "scale/connection-pool.lua" },
   limits   = { sessions = 200 },
   sources  = { "runbook 000: Response Procedures", "runbook 001: Database Metrics", "runbook 002: Database Connection Exhaustion",
                "runbook 003: 4. Database Issues", "runbook 004: Connection Pool Management" },
@@ -109,7 +111,7 @@ end)
 
 step("Fit the pool", { optional = true }, function(p)
   if postgres.connections(p.db).percent < p.healthy then return skip("the pool is below %s %%", p.healthy) end
-  -- becomes a call once that playbook is there
+  if p.fit then return call("scale/connection-pool.lua", { db = p.db, set = true }).status end
   manual { "Play scale/connection-pool.lua: raise the pool of a server, lower it for serverless functions" }
 end)
 

@@ -101,7 +101,8 @@ local function show_touches(host, book, called)
     table.insert(parts, 1, { rows = { { "nothing", "that its header or its text names" } } })
   end
   for _, part in ipairs(parts) do
-    heading(host, part.by and ("May touch, by calling %s"):format(part.by) or "May touch")
+    local title = part.by and ("May touch, by calling %s"):format(part.by) or "May touch"
+    heading(host, table.concat(text.wrap(title, page_width(host) or math.huge), "\n"))
     columns(host, part.rows)
   end
 end

@@ -39,6 +39,7 @@ BROKEN = (       # scenario, playbook, parameters: what there is to be mended ma
      "-p", "crit=0"),
     ("slow-queries", "tuning/indexes.lua", "-p", "create=i ON exercises (type)", "-p", "drop=invalid", "-p", "rebuild=exercises_text"),
     ("slow-queries", "tuning/slow-queries.lua", "-p", "log=yes", "-p", "log_for=100ms", "-p", "explain=SELECT 1 FROM exercises"),
+    ("pool-exhausted", "scale/connection-pool.lua", "-p", "set=yes", "-p", "watch=200ms", "-p", "sample=100ms", "-p", "calm=200ms"),
     ("high-cpu", "incident/high-cpu.lua", "-p", "over=200ms", "-p", "act=0", "-p", "host=web1", "-p", "service=nightly"),
     ("data-lost", "recovery/restore-database.lua", "-p", "tables=orders,users", "-p", "settle=10ms"),
 )
@@ -48,7 +49,7 @@ ENDED = ("worker-1",)        # of these, whose sessions would count up to ten se
 REPLICA = ("SELECT pid, backend_start, query_start, state, pg_conf_load_time(), pg_last_wal_replay_lsn(), pg_is_wal_replay_paused()"
            " FROM pg_stat_activity WHERE application_name = 'reports'")
 GOES_ON = {"deadlocks": r"WOULD cancel", "high-db-cpu": r"WOULD cancel 3 statements",
-           "data-lost": r"WOULD put app_restore_", "disk-space": r"WOULD ASK", "high-cpu": r"WOULD stop nightly", "slow-queries": r"WOULD exec primary: (ALTER DATABASE|CREATE INDEX)", "memory-leak": r"WOULD restart app", "queue-depth": r"WOULD POST .*/queues/retry",
+           "data-lost": r"WOULD put app_restore_", "disk-space": r"WOULD ASK", "high-cpu": r"WOULD stop nightly", "slow-queries": r"WOULD exec primary: (ALTER DATABASE|CREATE INDEX)", "memory-leak": r"WOULD restart app", "pool-exhausted": r"WOULD set DB_POOL_MAX=", "queue-depth": r"WOULD POST .*/queues/retry",
            "app-down": r"WOULD start app", "bad-release": r"WOULD release v3",
            "error-rate": r"WOULD set kill_switch"}      # it went so far that a change was planned
 ORDER = ("read", "answered", "refused", "dry", "planned")           # reads first: they see the world before any planned change
@@ -93,6 +94,14 @@ class WorldTest(LabTest):
             lines = [f"{place}\n  was {was}\n  is  {now}" for place, (was, now) in sorted(differing.items())[:20]]
             self.fail(f"{len(differing)} differences over {what}\n" + "\n".join(lines))
 
+    def is_quiet(self):
+        """What visitors had asked for is over, and the sessions it took are closed."""
+        def look():
+            return self.lab.ask("SELECT pid, state FROM pg_stat_activity WHERE application_name = 'api' ORDER BY pid")
+        before = look()
+        time.sleep(0.5)
+        return before == look() and all(state != "active" for _, state in before)
+
     @contextlib.contextmanager
     def held_still(self):
         """What a scenario keeps at work changes the world: it is held still meanwhile."""
@@ -104,6 +113,8 @@ class WorldTest(LabTest):
             time.sleep(1)      # long enough for the playbooks' `wait`, `long` and `warn`
             for pid in at_work:
                 os.kill(pid, signal.SIGSTOP)
+            if of_lab.pid("visitors"):
+                wait_until(self.is_quiet, within=20)
             yield
         finally:
             for pid in at_work:

@@ -8,6 +8,7 @@
   /api/exam-info … /api/cache/warm …      a cache and what is kept in it, while a scenario gives it one: app_cache.py
   /api/admin/queues/stats failed retry    jobs in redis, while a scenario gives it some: job_queue.py
   /api/admin/memory              its heap; it leaks, and writes snapshots, in app_memory.py
+  /api/report                    takes a session of the application's pool, where it has one: app_pool.py
   /v6/deployments /api/v2/status.json     stand in for Vercel's API and a provider's status page
   /api/0/organizations/lab/issues/        stands in for Sentry's
   /hooks/team                    a webhook for messages to people
@@ -31,6 +32,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import app_cache
 import app_memory
+import app_pool
 import job_queue
 import pq
 from processes import write_private
@@ -225,6 +227,9 @@ class Handler(BaseHTTPRequestHandler):
         return 200, {"data": self.pool_numbers()}
 
     def pool_numbers(self):
+        own = app_pool.numbers()
+        if own is not None:
+            return own
         total, idle, waiting, busy = map(int, self.state.database.query(POOL)[0])
         return {"total": total, "idle": idle, "waiting": waiting, "checked_out": busy,
                 "size": POOL_SIZE}
@@ -333,6 +338,7 @@ ROUTES = {
     **app_cache.ROUTES,
     **job_queue.ROUTES,
     **app_memory.ROUTES,
+    **app_pool.ROUTES,
     ("GET", "/"): Handler.index,
     ("GET", "/health"): Handler.health,
     ("GET", "/api/orders/N"): Handler.order,
@@ -375,6 +381,7 @@ def main():
     Handler.state.release = read_release(os.path.dirname(os.path.abspath(sys.argv[1])))
     Handler.state.database.query("SELECT 1")      # there before a scenario takes the last slots
     app_memory.HEAP.listen(os.path.dirname(os.path.abspath(sys.argv[1])))
+    app_pool.open_pool(config, os.path.splitext(sys.argv[1])[0] + ".env")
     listen = config.get("listen", {})
     plain, secure = (Server(("127.0.0.1", listen.get(kind, 0)), Handler) for kind in ("http", "https"))
     secure.context = Handler.state.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -25,6 +25,7 @@ import disk_space
 import pq
 import front
 import memory_leak
+import pool_exhausted
 import releases
 import replica
 import s3_peer
@@ -263,7 +264,7 @@ def environment(lab):
     if facts["redis"]:
         pairs["REDIS_URL"] = f"redis://:{facts['password']}@127.0.0.1:{facts['redis']}/0"
         pairs["REDISS_URL"] = f"rediss://:{facts['password']}@localhost:{facts['redis_tls']}/0"
-    return pairs | disk_space.environment(lab) | busy_job.environment(lab) | memory_leak.environment(lab) | s3_peer.environment(lab) | replica.environment(lab) | releases.environment(lab) | ssh_peer.environment(lab) | \
+    return pairs | disk_space.environment(lab) | busy_job.environment(lab) | memory_leak.environment(lab) | pool_exhausted.environment(lab) | s3_peer.environment(lab) | replica.environment(lab) | releases.environment(lab) | ssh_peer.environment(lab) | \
         database_down.environment(lab) | data_lost.environment(lab)
 
 

@@ -15,6 +15,7 @@ import disk_space
 import front
 import lock_queue
 import memory_leak
+import pool_exhausted
 import pq
 import queue_scenarios
 import redis_memory
@@ -136,6 +137,7 @@ SCENARIOS = {
     **lock_queue.SCENARIOS,
     **queue_scenarios.SCENARIOS,
     **memory_leak.SCENARIOS,
+    **pool_exhausted.SCENARIOS,
     **runaways.SCENARIOS,
     **tuning.SCENARIOS,
     **releases.SCENARIOS,

@@ -101,6 +101,10 @@ return {
     "look-at-the-counters", "find-slow-statements", "find-what-is-asked-too-often", "look-at-a-plan measure-it",
     "log-slow-statements-for-a-while", "propose-what-is-to-be-done", "tell",
   },
+  ["scale/connection-pool"] = {
+    "watch-pools-and-database", "watch-pools-and-database", "count-who-has-a-pool", "say-which-size-fits",
+    "agree-on-it set-it set-it-where-a-platform-keeps-it", "watch-nobody-wait", "tell",
+  },
   ["scale/workers"] = {
     "count-the-workers look-at-the-queue", "look-for-room-on-the-machine look-for-room-in-the-database", "change-the-number",
     "change-the-number", "see-them-at-work see-the-queue-fall", "say-how-it-goes-back", "tell",
