@@ -63,7 +63,7 @@ end
 ---@param services {adapters: table}
 ---@param effect table described effect
 ---@param begin table its begin record
----@return {happened: boolean, by: string, value: any}
+---@return {happened: boolean, by: string, value: any, again: boolean?} again: it may have happened, and is made again
 function doubt.resolve(services, run, current, row, effect, begin)
   local adapter = services.adapters[row.module]
   local word, why, value = adapter_says(adapter, row.verb, begin)
@@ -76,7 +76,7 @@ function doubt.resolve(services, run, current, row, effect, begin)
     if adapter.mark_repeat then
       adapter.mark_repeat(effect.request, begin.token)
     end
-    return { happened = false, again = true, by = "is made again with the same key" }
+    return { happened = false, again = true, by = adapter.mark_repeat and "with the same key" or why or "which does no harm" }
   end
   local said = author_says(run, current, effect, doubt.author(current, effect))
   if said ~= nil then

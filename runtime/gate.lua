@@ -280,7 +280,14 @@ local function settle(run, current, row, effect, known)
     })
   end
   known.finish = { outcome = answer.happened and "done" or "not sent" } -- in doubt no more, whoever counts at the end
-  report.emit { event = "resolved", step = current.step.shown, effect = effect, happened = answer.happened, by = answer.by }
+  report.emit {
+    event = "resolved",
+    step = current.step.shown,
+    effect = effect,
+    happened = answer.happened,
+    again = answer.again,
+    by = answer.by,
+  }
   if not answer.happened then
     return false
   end

@@ -88,7 +88,8 @@ end
 --- A change nobody knew the outcome of.
 handlers["resolved"] = function(e)
   open_step(e)
-  local word = not e.happened and "did not happen: " or e.undo and "happened: " or "happened, not made again: "
+  local happened = e.undo and "happened: " or "happened, not made again: "
+  local word = e.again and "made again: " or e.happened and happened or "did not happen: "
   hanging(indent .. word, ("%s (%s)"):format(e.effect.summary, e.by), nil, "bold")
 end
 

@@ -192,6 +192,16 @@ return function(services)
     return (watch(request, where, change, arrived, deadline))
   end
 
+  --- How it is on a host once it is on its way no more: who was killed may have left a command behind that goes on.
+  local function come_to_rest(request, where)
+    local deadline, facts = host.clock.monotonic() + LOST_WITHIN, machine.look_at(request, where)
+    while facts.state == "changing" and host.clock.monotonic() < deadline do
+      pause(LOOKS.command.most)
+      facts = machine.look_at(request, where)
+    end
+    return facts
+  end
+
   --- What is seen of each host now: {reached, untouched, moving, half} counts, and the rows of the result.
   local function tally(request, begin)
     local token, rows = begin.token, {}
@@ -203,7 +213,7 @@ return function(services)
         local change = { verb = request.verb, wanted = request.wanted, key = token.key, before = before }
         facts = found_out(request, where, change, time_text.epoch(host.clock, "UTC", begin.t or "") or 0)
       else
-        facts = machine.look_at(request, where)
+        facts = come_to_rest(request, where)
       end
       rows[i] = row_of(request, where, facts)
       local name = requests.seen(request, before, facts)
@@ -229,9 +239,9 @@ return function(services)
     elseif counts.untouched == #rows then
       return "not done"
     elseif verb == "release" and request.kind.over ~= "http" and counts.moving == 0 then
-      return "repeat" -- half of it is done, and the same link and restart again do no harm
+      return "repeat", "it is half done" -- and the same link and restart again do no harm
     elseif counts.half > 0 and counts.reached + counts.untouched + counts.half == #rows then
-      return "repeat" -- it is down where it was cut short: that is worse than one restart more elsewhere
+      return "repeat", "it was cut short while it was down" -- which is worse than one restart more elsewhere
     end
     local told = counts.reached + counts.untouched + counts.moving + counts.half == #rows
     local silent = verb == "restart" and whole.state == "active" and not told and ", and nothing shows whether it was started since" or ""

@@ -6,17 +6,18 @@ function process.called(settings)
   return settings.pid_file and "process of " .. settings.pid_file or "process"
 end
 
---- Both in one command, since each may be a round trip: the process id, and when that process was started. The id is
---- the file's first word: PostgreSQL's postmaster.pid has more lines than one.
-local BY_PID_FILE = 'read -r pid rest <"$1"; [ -n "$pid" ] && echo "$pid" && ps -o lstart= -p "$pid"'
+--- All in one command, since each may be a round trip: the process id, its state, and when that process was started.
+--- The id is the file's first word: PostgreSQL's postmaster.pid has more lines than one.
+local BY_PID_FILE = 'read -r pid rest <"$1"; [ -n "$pid" ] && echo "$pid" && ps -o stat= -o lstart= -p "$pid"'
 
---- The process that the file names, if it lives. Its start time makes it one for good.
+--- The process that the file names, if it lives: one that is dead and not yet reaped by its parent (Z) does not. Its
+--- start time makes it one for good.
 local function by_pid_file(settings, look)
   local said = look({ "sh", "-c", BY_PID_FILE, "sh", settings.pid_file }, { 0, 1 })
-  local pid, started = said.stdout:match "^%s*(%d+)%s*\n(.*)$"
+  local pid, state, started = said.stdout:match "^%s*(%d+)%s*\n%s*(%a?)%S*%s*(.*)$"
   if not pid then
     return { state = "inactive", detail = "no process id" }
-  elseif said.code ~= 0 then
+  elseif said.code ~= 0 or state == "Z" then
     return { state = "inactive", detail = ("process %s is gone"):format(pid) }
   end
   return { state = "active", pid = math.tointeger(tonumber(pid)), identity = pid .. " " .. started:gsub("%s+$", "") }

@@ -202,15 +202,17 @@ class RestoreDatabase(AuthorTest):
 
     def test_killed_in_the_restore_it_goes_on_and_what_is_half_done_is_done_again(self):
         for happened in (None, self.is_filled):
+            if happened:
+                self.lab.break_it("data-lost", settle=0)      # mends what the one before left
             run = self.kill(3, happened)
             self.assertEqual(self.databases(), {"app": True, "app_restore": True})
             done = self.opsrun("resume", run, "--yes", *ALL, "--stale-ok")
             self.expect(done, code=0)
             self.expect_restored(done)
-            self.lab.break_it("data-lost", settle=0)
 
     def test_killed_around_the_exchange_it_goes_on_or_is_taken_back(self):
         for number, happened, way in ((6, None, "undo"), (7, None, "resume"), (7, self.is_exchanged, "undo"), (7, self.is_exchanged, "resume")):
+            self.lab.break_it("data-lost", settle=0)
             run = self.kill(number, happened)
             done = self.opsrun(way, run, "--yes", *(() if way == "undo" else (*ALL, "--stale-ok")))
             self.expect(done, code=0)
@@ -218,7 +220,6 @@ class RestoreDatabase(AuthorTest):
                 self.expect_old(done, aside=happened is not None)
             else:
                 self.expect_restored(done)
-            self.lab.break_it("data-lost", settle=0)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ class Services(HostsTest):
         before = self.pid()
         run = self.killed('return service "app":restart().pid', lambda: self.pid() is None)
         done = self.opsrun("resume", run)
-        self.expect(done, code=0, out=["restart app"])
+        self.expect(done, code=0, out=["made again: restart app .*cut short while it was down"])
         self.assertNotIn(self.pid(), (None, before))
         self.assertEqual(self.lines("log"), 1)
 

@@ -100,10 +100,13 @@ t.test("commands of the environment: exit codes as init scripts have them, resta
     return kinds.process.status(app, look).state
   end
   t.equal({ state(0), state(1), state(3), state(4) }, { "active", "inactive", "inactive", "unknown" })
-  local look, asked = looker { { stdout = "42\nSat Nov 21\n" }, { stdout = "42\n", code = 1 }, { code = 1 } }
+  local look, asked = looker {
+    { stdout = "42\nSsl  Sat Nov 21\n" }, { stdout = "42\n", code = 1 }, { stdout = "42\nZs   Sat Nov 21\n" }, { code = 1 },
+  }
   t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "active", pid = 42, identity = "42 Sat Nov 21" })
   t.equal(#asked, 1)
   t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "inactive", detail = "process 42 is gone" })
+  t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "inactive", detail = "process 42 is gone" }, "dead, not yet reaped")
   t.equal(kinds.process.status({ pid_file = "/run/a" }, look).detail, "no process id")
 end)
 
@@ -247,6 +250,13 @@ t.test("a restart that was cut short while it was down is made again; one that n
   local word, why = settle({ state = "active" }, { id = "" })
   t.equal(word, nil)
   t.contains(why, "'app' is active now: x, and nothing shows whether it was started since")
+end)
+
+t.test("one that is on its way is waited for before it is judged", function()
+  local service = adapter { on_look = function(n) machine.state = n < 4 and "activating" or "active" end }
+  machine.id = "two"
+  local word = service.settle("restart", { body = { service = "app" }, token = { before = { { state = "active", identity = "one" } } } })
+  t.equal({ word, machine.looks }, { "done", 4 })
 end)
 
 t.test("what is down is not stopped by a restart, only started", function()
