@@ -253,6 +253,19 @@ local function build(host, name, path, raw, can_ask)
     return secrets.is_placeholder(secret) and secret or nil, secrets.expected
   end
 
+  --- Every secret and every variable it names, and whether each is there: {source, name, places, is_there, why, hint}.
+  --- Runs no command and asks nobody: of those `is_there` is false.
+  function self.secrets()
+    local list = {}
+    for i, entry in ipairs(secrets.named(raw)) do
+      local is_there, why, hint = secrets.look(host, entry.secret)
+      list[i] = {
+        source = entry.secret.source, name = entry.secret.name, places = entry.places, is_there = is_there, why = why, hint = hint,
+      }
+    end
+    return list
+  end
+
   --- All of it as plain data, secrets by name: for the copy a run keeps.
   function self.plain()
     return by_name(raw)

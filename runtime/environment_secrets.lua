@@ -5,6 +5,7 @@
 ---   secret.command { "pass", "show", "app/db", timeout = "10s", env = { "GNUPGHOME" } }
 ---   secret.prompt "Password of the database"
 local errors = require "runtime.errors"
+local ordered = require "runtime.ordered"
 local seconds_of = require "runtime.seconds"
 local text = require "runtime.text"
 local turn = require "runtime.turn"
@@ -112,7 +113,8 @@ end
 local readers = {}
 
 function readers.setting(host, secret)
-  return host.system.env(secret.name), "it is not set", ("export %s=… before opsrun starts"):format(secret.name)
+  return host.system.env(secret.name), ("environment variable '%s' is not set"):format(secret.name),
+    ("export %s=… before opsrun starts"):format(secret.name)
 end
 
 function readers.env(host, secret)
@@ -196,6 +198,46 @@ function readers.prompt(host, secret, can_ask)
     unless_stopped(nil, why)
   end
   return value, type(why) == "table" and ("'%s' was not typed (%s)"):format(secret.name, why.code) or why, "play it again"
+end
+
+--- Every placeholder of a table, each once, with the places it stands in: "http.api.bearer". Nothing is read.
+---@param raw table what an environment's file returned
+---@return {secret: table, places: string[]}[] in the order of their first places
+function secrets.named(raw)
+  local list, seen = {}, {}
+  local function walk(value, place)
+    if secrets.is_placeholder(value) then
+      local key = value.source .. "\0" .. value.name
+      if not seen[key] then
+        seen[key] = { secret = value, places = {} }
+        list[#list + 1] = seen[key]
+      end
+      table.insert(seen[key].places, place)
+    elseif type(value) == "table" then
+      for name, item in ordered.pairs(value) do
+        walk(item, place == "" and tostring(name) or place .. "." .. tostring(name))
+      end
+    end
+  end
+  walk(raw, "")
+  return list
+end
+
+--- Is it there? Runs no command and asks nobody.
+---@return boolean? true; false: only a run can tell; nil: it is not there
+---@return string? why
+---@return string? hint
+function secrets.look(host, secret)
+  if secret.source == "command" then
+    return false, "run when it is needed, not now"
+  elseif secret.source == "prompt" then
+    return false, "asked for when it is needed"
+  end
+  local value, why, hint = readers[secret.source](host, secret)
+  if value == nil or value == "" then
+    return nil, type(why) == "table" and why.message or why or "it is not set", hint
+  end
+  return true
 end
 
 --- Before a run begins nobody watches for signals: the one that comes ends the wait for the secret.

@@ -19,6 +19,7 @@ playbook {
     dir        = { type = "string",   optional = true,      help = "directory they are in, where there is no bucket" },
     endpoint   = { type = "url",      optional = true,      help = "of an S3 server that is not Amazon's" },
     region     = { type = "string",   default = "us-east-1", help = "of the bucket" },
+    profile    = { type = "string",   optional = true,      help = "of the aws command's configuration" },
     access_key = { type = "string",   optional = true,      help = "key id; without one the aws command finds its own" },
     secret_key = { type = "secret",   optional = true,      help = "the key that belongs to it" },
     workdir    = { type = "path",     default = "/var/tmp", help = "where the dump is fetched to" },
@@ -64,8 +65,7 @@ local place = step("Look at the database", { fresh = "1h" }, function(p)
 end)
 
 local began = step("Agree on what is lost", { id = "agree" }, function(p)
-  local what, at = p.source, p.target
-  if is_dump(p) then what, at = chosen().name, chosen().at end
+  local what, at = is_dump(p) and chosen().name or p.source, is_dump(p) and chosen().at or p.target
   local count, why = try(function() return restores.show_newer(sql(p.db), { tables = p.tables, stamps = p.stamps, at = at }) end)
   if why then note("what is newer cannot be seen: %s", why) end
   confirm { "Restore %s from %s, as of %s? What came later is lost: %s", place().name, what, at or "its time",

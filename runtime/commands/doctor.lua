@@ -16,7 +16,7 @@ local function open_printer(host)
   function printer.line(state, what, detail, hint)
     printer.failed = printer.failed + (state == "failed" and 1 or 0)
     host.term.out("  " .. text.pad(marks[state], 9), styles[state])
-    host.term.out(text.pad(what, 24) .. detail .. "\n")
+    host.term.out(text.pad(what, 22) .. "  " .. detail .. "\n")
     if hint and state ~= "ok" then
       host.term.out((" "):rep(11) .. hint .. "\n", "dim")
     end
@@ -186,6 +186,31 @@ local function check_hosts(services, environment, printer)
   connections:close()
 end
 
+--- Every secret the environment names, also those of channels, mails and parameters: at night it is too late. Variables
+--- that are no secrets and not set are told in one line: many belong to what is used rarely.
+local function check_secrets(environment, printer)
+  local unset, last = {}, nil
+  local list = environment.secrets()
+  for i, entry in ipairs(list) do
+    last = entry.source == "env" and entry.is_there == nil and i or last
+  end
+  for i, entry in ipairs(list) do
+    local places = "for " .. table.concat(entry.places, ", ")
+    if entry.source == "setting" then
+      unset[#unset + 1] = not entry.is_there and entry.name or nil
+    elseif entry.is_there ~= nil then
+      printer.line("ok", entry.name, entry.why and ("%s: %s"):format(places, entry.why) or places)
+    else
+      local hint = entry.source == "env" and "export them before opsrun starts; a secret is never given on the command line"
+      local why = entry.source == "env" and "not set" or entry.why
+      printer.line("failed", entry.name, ("%s: %s"):format(places, why), (not hint or i == last) and (hint or entry.hint))
+    end
+  end
+  if #unset > 0 then
+    printer.line("warning", "env, not set", table.concat(unset, ", "), "no secrets; export those whose parameters or services you use")
+  end
+end
+
 local function check_environment(services, environment, printer)
   local host = services.host
   printer.heading(("Environment %s"):format(environment.name))
@@ -193,6 +218,7 @@ local function check_environment(services, environment, printer)
   for _, row in ipairs(environment.rules and environment.rules.lines() or {}) do
     printer.line("ok", "rule: " .. row[1], row[2])
   end
+  check_secrets(environment, printer)
   for _, kind in ipairs { "sql", "http", "redis" } do
     for _, name in ipairs(environment.names(kind)) do
       check_connection(host, environment, printer, kind, name)

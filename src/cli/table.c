@@ -31,7 +31,8 @@ const struct cli_command cli_commands[CLI_COMMANDS] = {
      "environment or from the playbook's default."},
     {"doctor", "", 0, 0, "Check this installation and an environment's connections",
      "Looks at the installation (state directory, client modules, jail) and, with an environment, "
-     "connects once to everything it names. Changes nothing."},
+     "says which of its secrets are missing and connects once to everything it names. Changes "
+     "nothing."},
     {"runs", "", 0, 0, "List past runs, newest first",
      "Lists what was played: run id, when, where, by whom and how it ended."},
     {"status", "", 0, 0, "Show runs that are going on or left something open",

@@ -132,3 +132,18 @@ t.test("params: those for all, then those under the playbook's path", function()
   t.equal(e.params_for "incident/x.lua", { healthy = 90, idle = "1m" })
   t.equal(e.params_for "daily/y.lua", { healthy = 75, idle = "1m" })
 end)
+
+t.test("every secret and variable it names is told with its places, and whether it is there; no command is run for that", function()
+  local e = load_of(lab [[return {
+    http = { api = { base = env "URL", bearer = secret.env "TOKEN" }, other = { base = "http://x", bearer = secret.env "TOKEN" } },
+    notify = { team = { { slack = secret.command { "pass", "show", "x" } } } }, params = { ["a/b"] = { key = secret.prompt "Key" } },
+  }]], "lab", { URL = "http://x" })
+  local seen = {}
+  for i, entry in ipairs(e.secrets()) do
+    seen[i] = ("%s %s %s %s"):format(entry.source, entry.name, tostring(entry.is_there), table.concat(entry.places, " "))
+  end
+  t.equal(seen, {
+    "setting URL true http.api.base", "env TOKEN nil http.api.bearer http.other.bearer",
+    "command pass show x false notify.team.1.slack", "prompt Key false params.a/b.key",
+  })
+end)
