@@ -64,6 +64,7 @@ return {
     ["incident/service-degradation"] = { health = "/api/admin/health", paths = { "/api/exam-info", "/api/active-exams" }, logs = "app" },
     ["deploy/rollback"] = { health = "/api/admin/health", service = "app" },
     ["deploy/verify"] = { health = { "/api/admin/health" }, service = "app", logs = "app", endpoints = { "/api/exam-info" } },
+    ["scale/connection-pool"] = { stats = "/api/admin/database/performance", serverless = true },      -- functions: a connection each
     ["recovery/restore-database"] = { dir = "/srv/backups", tables = { "students", "exam_attempts" } },
   },
 }

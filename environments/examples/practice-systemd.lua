@@ -125,6 +125,8 @@ return {
     ["recovery/restore-database"] = {
       bucket = "subjunctive-backups", prefix = "database/", services = { "app" }, tables = { "exercises", "user_progress" },
     },
+    ["scale/connection-pool"] = { services = { "app" }, stats = "/api/admin/pool", more_name = "DB_MAX_OVERFLOW" },
+    ["tuning/indexes"] = { mail = "dba" },
     ["tuning/slow-queries"] = { read = "postgres", mail = "dba" },
   },
 }

@@ -63,6 +63,7 @@ return {
     ["incident/error-rate"] = { flags_table = "feature_flags", audit = "security_audit" },
     ["incident/service-degradation"] = { health = "/api/health", services = { "app" } },
     ["incident/service-outage"] = { health = "/api/health", services = { "app" } },
+    ["scale/connection-pool"] = { stats = "/api/monitoring/health", stats_at = "pool" },
     ["flags/toggle"] = { via = "db", table = "feature_flags", observe = "/api/features" },
     ["deploy/rollback"] = { service = "front", health = "/api/health" },
     ["deploy/verify"] = { service = "front", health = { "/api/health", "/api/monitoring/health" } },

@@ -5,6 +5,7 @@ local environments = require "runtime.environment"
 local errors = require "runtime.errors"
 local files = require "runtime.playbook_files"
 local ssh = require "runtime.shell.ssh"
+local table_text = require "runtime.table_text"
 local text = require "runtime.text"
 
 local marks = { ok = "ok", warning = "warning", failed = "FAILED" }
@@ -15,10 +16,12 @@ local function open_printer(host)
 
   function printer.line(state, what, detail, hint)
     printer.failed = printer.failed + (state == "failed" and 1 or 0)
+    local width = host.term.shows "out" and math.max(40, host.term.width()) or nil
+    local lines = table_text.wrap(detail, width and width - 35)
     host.term.out("  " .. text.pad(marks[state], 9), styles[state])
-    host.term.out(text.pad(what, 22) .. "  " .. detail .. "\n")
+    host.term.out(text.pad(what, 22) .. "  " .. table.concat(lines, "\n" .. (" "):rep(35)) .. "\n")
     if hint and state ~= "ok" then
-      host.term.out((" "):rep(11) .. hint .. "\n", "dim")
+      host.term.out(table_text.hang((" "):rep(11), hint, width) .. "\n", "dim")
     end
   end
 
@@ -237,6 +240,7 @@ end
 ---@return integer exit code
 return function(services)
   local host = services.host
+  table_text.open(host.term.display_width, host.term.shown)
   local printer = open_printer(host)
   check_installation(host, printer)
   check_places(services, printer)
