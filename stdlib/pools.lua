@@ -114,7 +114,8 @@ end
 --- server its reserve, and what fits already is left alone.
 ---@param now { needed: integer, size: integer, overflow: integer, others: integer, limit: integer, processes: integer } processes: of
 --- all instances; needed, size, overflow: of one
----@param p { target: number, db_max: number, least: integer, size: integer?, overflow: integer?, serverless: boolean? }
+---@param p { target: number, db_max: number, least: integer, more_name: string?, size: integer?, overflow: integer?,
+--- serverless: boolean? } more_name: nil where the overflow cannot be set
 ---@return table said size, overflow, most (of all processes), room (connections for them), wanted (of one, had the server room),
 --- fits (the present size does), short (the server has less room than is wanted)
 function pools.recommend(now, p)
@@ -128,6 +129,10 @@ function pools.recommend(now, p)
   local size = math.max(math.min(1, one), present > 0 and math.ceil(one * now.size / present) or one)
   local overflow = one - size
   if p.size then size, overflow = p.size, p.overflow or 0 end
+  if not p.more_name then      -- it stays as it is, and counts
+    overflow = now.overflow
+    size = p.size or math.max(math.min(1, one), one - overflow)
+  end
   return {
     size = size, overflow = overflow, most = (size + overflow) * now.processes, room = room, wanted = wanted,
     fits = size == now.size and overflow == now.overflow, short = wanted > cap,
@@ -140,13 +145,9 @@ local function expression(name)
   return ([[^(\s*(export\s+)?["']?%s["']?\s*[:=]\s*["']?)[0-9]+]]):format(name)
 end
 
---- The number a settings file gives a name; raises unless it stands there exactly once.
----@param path string
----@param name string
----@param host string? where the file is; the environment has to vouch for `cat` there
----@return integer
-function pools.setting(path, name, host)
-  local text, found, count = shell.read({ "cat", "--", path }, { host = host }).stdout, nil, 0
+--- The number that the text of a settings file gives a name.
+local function parse(path, name, text)
+  local found, count = nil, 0
   expression(name)
   for line in text:gmatch "[^\n]+" do
     local before, value = line:match("^(.-)" .. name .. "[\"']?%s*[:=]%s*[\"']?(%d+)")
@@ -154,6 +155,15 @@ function pools.setting(path, name, host)
   end
   if count ~= 1 then fail("%s is set %d times in %s, and not once", name, count, path) end
   return found
+end
+
+--- The number a settings file gives a name; raises unless it stands there exactly once.
+---@param path string
+---@param name string
+---@param host string? where the file is; the environment has to vouch for `cat` there
+---@return integer
+function pools.setting(path, name, host)
+  return parse(path, name, shell.read({ "cat", "--", path }, { host = host }).stdout)
 end
 
 --- The size that the instances' files say, where they do not tell it themselves. Raises when neither does.
@@ -168,7 +178,7 @@ function pools.told(rows, p)
 end
 
 local function write(place, values)
-  local argv = { "sed", "-E", "-i" }
+  local argv = { "sed", "-E", "-i", "--follow-symlinks" }
   for _, value in ipairs(values) do
     argv[#argv + 1], argv[#argv + 2] = "-e", ("s/%s/\\1%d/"):format(expression(value.name), value.number)
   end
@@ -185,35 +195,38 @@ end
 ---@param opts { stats: string, stats_at: string?, recover: table, poll: table }
 ---@return table handle of ensure
 function pools.set(place, opts)
-  local before, wanted = {}, 0
+  local function read()
+    return shell.read({ "cat", "--", place.path }, { host = place.host }).stdout
+  end
+  local before, wanted, text = {}, {}, read()
   for i, value in ipairs(place.values) do
-    before[i] = { name = value.name, number = pools.setting(place.path, value.name, place.host) }
-    wanted = wanted + value.number
+    before[i], wanted[i] = { name = value.name, number = parse(place.path, value.name, text) }, value.number
   end
   local function said(values)
+    local now = read()
     for _, value in ipairs(values) do
-      if pools.setting(place.path, value.name, place.host) ~= value.number then return false end
+      if parse(place.path, value.name, now) ~= value.number then return false end
     end
     return true
   end
-  local function has(sum)
-    local facts = not place.api or try(pools.ask, place.api, opts)
-    return facts == true or facts and (not facts.size or facts.size + (facts.overflow or 0) == sum)
+  local function has(values)
+    if not place.api then return true end
+    local facts = try(pools.ask, place.api, opts)
+    if not facts then return false end
+    return (facts.size or values[1].number) == values[1].number and (not values[2] or (facts.overflow or 0) == values[2].number)
   end
-  local function make(values, sum)
+  local function make(values)
     write(place, values)
     service(place.service):restart { host = place.host, timeout = opts.recover }
     if place.api then
-      wait_until(place.service .. " has its pool", { every = opts.poll, within = opts.recover }, function() return has(sum) end)
+      wait_until(place.service .. " has its pool", { every = opts.poll, within = opts.recover }, function() return has(values) end)
     end
   end
-  local former = 0
-  for _, value in ipairs(before) do former = former + value.number end
-  return ensure(("the pool of %s%s is %d"):format(place.service, place.host and " on " .. place.host or "", wanted), {
-    is = function() return said(place.values) and has(wanted) end,
-    make = function() make(place.values, wanted) end,
+  return ensure(("the pool of %s%s is %s"):format(place.service, place.host and " on " .. place.host or "", table.concat(wanted, " + ")), {
+    is = function() return said(place.values) and has(place.values) end,
+    make = function() make(place.values) end,
     back = function()
-      if not said(before) or not has(former) then make(before, former) end
+      if not said(before) or not has(before) then make(before) end
     end,
   })
 end

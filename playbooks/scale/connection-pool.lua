@@ -97,7 +97,8 @@ local fitting = step("Say which size fits", function(p)
     note("they want %d each, and there is room for less: a pooler such as pgbouncer, a larger database, or fewer processes", said.wanted)
   end
   if said.fits then finish("%d + %d fits", now.size, now.overflow) end
-  return { size = said.size, overflow = said.overflow, most = said.most, room = said.room, former = now.size + now.overflow }
+  said.former = ("%d + %d"):format(now.size, now.overflow)
+  return said
 end)
 
 local wanted = step("Agree on it", function(p)
@@ -105,8 +106,9 @@ local wanted = step("Agree on it", function(p)
   if not p.set then return skip "a report: -p set=yes sets it" end
   if fit.size < 1 then fail("the database has no room for a connection of each process") end
   if fit.most > fit.room then fail("%d connections are more than the %d there is room for", fit.most, fit.room) end
-  confirm { "Set each pool to %d + %d, %d before, and restart %d instances one after another?", fit.size, fit.overflow, fit.former,
-            math.max(1, #places().rows), id = "set", impact = math.max(1, #places().rows) }
+  local names = #p.services > 0 and table.concat(p.services, ", ") or "the instances"
+  confirm { "Set each pool from %s to %d + %d, %d connections of %d there is room for, and restart %s one after another?",
+            fit.former, fit.size, fit.overflow, fit.most, fit.room, names, id = "set", impact = math.max(1, #places().rows) }
   return { { name = p.size_name, number = fit.size }, p.more_name and { name = p.more_name, number = fit.overflow } or nil }
 end)
 

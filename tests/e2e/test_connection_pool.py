@@ -90,13 +90,13 @@ class Reported(PoolTest):
     def test_a_dry_run_lists_each_file_and_each_restart(self):
         done = self.opsrun(*SET, "-n")
         self.expect(done, code=0, out=[
-            r"WOULD ASK Set each pool to 6 \+ 6, 4 before, and restart 2 instances", r"WOULD set DB_POOL_MAX=6, DB_POOL_OVERFLOW=6 in .*app\.env",
+            r"WOULD ASK Set each pool from 2 \+ 2 to 6 \+ 6, 24 connections of 7\d there is room for, and restart app, app-2", r"WOULD set DB_POOL_MAX=6, DB_POOL_OVERFLOW=6 in .*app\.env",
             "WOULD restart app ", r"WOULD set .* in .*app-2\.env", "WOULD restart app-2 "])
         self.expect_untouched(done)
 
     def test_a_database_whose_connections_run_out_is_called_to_it_when_it_is_told_to(self):
         done = self.opsrun("play", "incident/db-exhaustion.lua", "-e", "lab", "-n", "-p", "fit=yes", "-p", "healthy=1")
-        self.expect(done, out=["WOULD ASK Set each pool to 6 ", r"WOULD set DB_POOL_MAX=6.* in .*app-2\.env"])
+        self.expect(done, out=[r"WOULD ASK Set each pool from 2 \+ 2 to 6 ", r"WOULD set DB_POOL_MAX=6.* in .*app-2\.env"])
 
     def test_functions_get_one_connection_each_and_a_person_sets_it(self):
         done = self.opsrun(*SET, "-p", "serverless=yes", "-p", "instances=30", "-p", "services=", "-p", "configs=", "-n")

@@ -27,12 +27,12 @@ local function load_pools(world)
   return assert(loadfile("stdlib/pools.lua", "t", env))()
 end
 
-local P = { target = 70, db_max = 80, least = 5 }
+local P = { target = 70, db_max = 80, least = 5, more_name = "DB_POOL_OVERFLOW" }
 
 local function recommend(now, more)
   local p = {}
   for name, value in pairs(P) do p[name] = value end
-  for name, value in pairs(more or {}) do p[name] = value end
+  for name, value in pairs(more or {}) do p[name] = value or nil end
   local facts = { needed = 8, size = 2, overflow = 2, others = 3, limit = 97, processes = 2 }
   for name, value in pairs(now or {}) do facts[name] = value end
   local said = load_pools({}).recommend(facts, p)
@@ -61,6 +61,11 @@ end)
 t.test("a function gets one connection, however much it had", function()
   t.equal(recommend({ size = 10, overflow = 0, needed = 10, processes = 30 }, { serverless = true }), "1+0, 30 of 74")
   t.equal(recommend({ size = 1, overflow = 0, needed = 10, processes = 30 }, { serverless = true }), "1+0, 30 of 74, fits")
+end)
+
+t.test("an overflow that cannot be set stays, and counts", function()
+  t.equal(recommend(nil, { more_name = false }), "10+2, 24 of 74")
+  t.equal(recommend(nil, { more_name = false, size = 4, overflow = 9 }), "4+2, 12 of 74")
 end)
 
 t.test("who names a size gets it, with the overflow named or none", function()
