@@ -147,6 +147,12 @@ class RestoreDatabase(AuthorTest):
         self.expect(done, code=0, out=["app is not there any more: it is made anew", "api is well"])
         self.assertEqual((self.databases(), self.orders()), ({"app": True}, ORDERS))
 
+    def test_one_that_cannot_be_read_any_more_is_restored_all_the_same(self):
+        self.server("ALTER DATABASE app ALLOW_CONNECTIONS false")
+        done = self.opsrun(*self.words("--yes", *ALL))
+        self.expect(done, code=0, out=["what is newer cannot be seen: .*app", "nobody knows how much", "they cannot be compared: ", "api is well"])
+        self.expect_restored(done)
+
     def test_a_dead_server_fails_the_first_look_at_it(self):
         done = self.opsrun(*self.words("--yes", *ALL), env={"DATABASE_URL": "postgres://ops:nobody@127.0.0.1:1/app"})
         self.expect(done, code=1, text=["step 'Look at the database'.*cannot connect to 'primary/postgres'"], absent=["changed +[a-z]+ "])

@@ -94,6 +94,18 @@ class Services(HostsTest):
         self.assertEqual(process.returncode, 0, (out + err).decode())
         self.assertNotEqual(self.pid(), before)
 
+    def test_a_restart_whose_connection_breaks_is_not_claimed_where_nothing_shows_it(self):
+        words = self.environment(f"""return {{
+          hosts = {{ web1 = {{ config = "{self.path_of("config")}" }} }},
+          services = {{ app = {{ host = "web1", start = {{ "true" }}, status = {{ "true" }},
+                                restart = "touch {self.path("begun")}; sleep 9" }} }} }}""")
+        path = self.write("books/trial.lua", HEADER + 'step("Try", function() service "app":restart() end)\n')
+        process = self.start("play", path, *words)
+        self.assertTrue(wait_until(lambda: os.path.exists(self.path("begun")), within=20))
+        self.drop("web1")
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 7, (out + err).decode())
+
     def test_a_restart_that_a_killed_run_began_is_found_out_and_not_made_again(self):
         self.expect(self.trial('service "app":start()'), code=0)
         before = self.pid()
