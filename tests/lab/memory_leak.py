@@ -81,10 +81,11 @@ def leave_group(lab):
             group = json.load(file).get("group")
     except OSError:
         return
-    if group:
+    if group and os.path.isdir(group):
         with open(os.path.join(group, "cgroup.procs"), encoding="ascii") as file:
             for pid in file.read().split():
-                write(os.path.join(os.path.dirname(group), "cgroup.procs"), pid)
+                with contextlib.suppress(ProcessLookupError):      # it ended meanwhile
+                    write(os.path.join(os.path.dirname(group), "cgroup.procs"), pid)
         os.rmdir(group)
     os.unlink(facts_file(lab))
 
