@@ -17,7 +17,7 @@ playbook {
     status_at = { type = "string",   default = "status",  help = "where the word stands: status, data.status" },
     expect    = { type = "list", of = "string", default = { "healthy", "ok" }, help = "words that mean well" },
     endpoints = { type = "list", of = "route", optional = true, help = "key flows that a GET walks: each must answer 2xx" },
-    login     = { type = "route",    optional = true,     help = "synthetic login; the environment says that it reads: reads = { \"POST …\" }" },
+    login     = { type = "route",    optional = true,     help = "synthetic login; the environment's http says that it reads, by reads" },
     db        = { type = "sql",      optional = true,     help = "database that must answer" },
     figures   = { type = "route",    optional = true,     help = "where it tells error_rate (percent) and its response time (ms)" },
     time_name = { type = "string",   default = "p95_response_time", help = "the name of the response time there" },

@@ -20,7 +20,7 @@ PLAYBOOK = "incident/db-exhaustion.lua"
 
 
 def call(*words, cwd=ROOT, **env):
-    kept = {k: os.environ[k] for k in ("PATH", "HOME", "LSAN_OPTIONS", "ASAN_OPTIONS") if k in os.environ}
+    kept = {k: os.environ[k] for k in ("PATH", "HOME", "LSAN_OPTIONS", "ASAN_OPTIONS", "OPSRUN_RUNTIME_DIR") if k in os.environ}
     return subprocess.run([OPSRUN, *words], cwd=cwd, env={**kept, **env}, capture_output=True,
                           text=True, stdin=subprocess.DEVNULL)
 

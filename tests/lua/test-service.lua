@@ -106,7 +106,8 @@ t.test("commands of the environment: exit codes as init scripts have them, resta
   t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "active", pid = 42, identity = "42 Sat Nov 21" })
   t.equal(#asked, 1)
   t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "inactive", detail = "process 42 is gone" })
-  t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "inactive", detail = "process 42 is gone" }, "dead, not yet reaped")
+  t.equal(kinds.process.status({ pid_file = "/run/a" }, look), { state = "inactive", detail = "process 42 is gone" },
+    "dead, not yet reaped")
   t.equal(kinds.process.status({ pid_file = "/run/a" }, look).detail, "no process id")
 end)
 

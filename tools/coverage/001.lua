@@ -1,4 +1,5 @@
---- What covers each heading and each block of runbook 001, an exercise service: systemd, FastAPI, PostgreSQL, Redis. See tools/coverage.lua.
+--- What covers each heading and each block of runbook 001, an exercise service: systemd, FastAPI, PostgreSQL, Redis.
+--- See tools/coverage.lua.
 return {
   source = "001_94eec4a8cc4d8481.txt", product = "an exercise service: systemd, FastAPI, PostgreSQL, Redis",
   headings = {
@@ -7,16 +8,21 @@ return {
     { 17, "## Daily Operations", also = "holds" },
     { 19, "### Morning Health Check (9 AM)", "daily/health-check", "daily/backup-check", also = "schedule" },
     { 62, "### Weekly Tasks", "weekly/ops-review", also = "schedule" },
-    { 82, "### Monthly Tasks", "monthly/kpi-review", "monthly/database-maintenance", "monthly/security-audit", "maintenance/dependency-update", "monthly/cost-review", "recovery/drill", "monthly/load-test", "security/certificates", "monthly/runbook-review" },
+    { 82, "### Monthly Tasks", "monthly/kpi-review", "monthly/database-maintenance", "monthly/security-audit",
+      "maintenance/dependency-update", "monthly/cost-review", "recovery/drill", "monthly/load-test", "security/certificates",
+      "monthly/runbook-review" },
     { 99, "## Monitoring & Alerting", also = "holds" },
     { 101, "### Key Metrics to Monitor", "monitor/alerts", also = "limits" },
     { 103, "#### Application Metrics", "incident/service-degradation", "incident/error-rate", "incident/traffic-anomaly", also = "limits" },
-    { 127, "#### System Metrics", "incident/high-cpu", "incident/high-memory", "incident/disk-space", "incident/traffic-anomaly", also = "limits" },
-    { 151, "#### Database Metrics", "incident/db-exhaustion", "incident/high-db-cpu", "incident/replication-lag", "incident/deadlocks", also = "limits" },
+    { 127, "#### System Metrics", "incident/high-cpu", "incident/high-memory", "incident/disk-space", "incident/traffic-anomaly",
+      also = "limits" },
+    { 151, "#### Database Metrics", "incident/db-exhaustion", "incident/high-db-cpu", "incident/replication-lag", "incident/deadlocks",
+      also = "limits" },
     { 175, "### Monitoring Tools Setup", "monitor/setup-check" },
     { 177, "#### Sentry (Error Tracking)", "monitor/setup-check 3", also = "code" },
     { 193, "#### Application Logging", "monitor/setup-check 5", "maintenance/log-rotation", also = "code" },
-    { 220, "#### Database Monitoring", "monitor/setup-check 1-2", "tuning/slow-queries", "weekly/database-optimization", "incident/assess 9" },
+    { 220, "#### Database Monitoring", "monitor/setup-check 1-2", "tuning/slow-queries", "weekly/database-optimization",
+      "incident/assess 9" },
     { 252, "### Alert Configuration", "monitor/alerts", also = "limits" },
     { 254, "#### Critical Alerts (Immediate Response)", "monitor/alerts", also = "limits" },
     { 278, "#### Warning Alerts (Business Hours Response)", "monitor/alerts", also = "limits" },

@@ -1,4 +1,5 @@
---- What covers each heading and each block of runbook 002, a media search: docker compose, Node, PostgreSQL, Redis, S3. See tools/coverage.lua.
+--- What covers each heading and each block of runbook 002, a media search: docker compose, Node, PostgreSQL, Redis, S3.
+--- See tools/coverage.lua.
 return {
   source = "002_5964dcd522885a12.txt", product = "a media search: docker compose, Node, PostgreSQL, Redis, S3",
   headings = {
@@ -13,9 +14,11 @@ return {
     { 180, "## Monthly Operations", also = "holds" },
     { 182, "### Cost Review (1st of Month)", "monthly/cost-review", also = "schedule" },
     { 226, "### Database Maintenance (15th of Month)", "monthly/database-maintenance", also = "schedule" },
-    { 253, "### Security Audit (Last Monday)", "monthly/security-audit", "maintenance/dependency-update", "security/certificates", also = "schedule" },
+    { 253, "### Security Audit (Last Monday)", "monthly/security-audit", "maintenance/dependency-update", "security/certificates",
+      also = "schedule" },
     { 283, "## Emergency Procedures", also = "holds" },
-    { 285, "### Complete Service Outage", "incident/service-outage", "incident/database-down", "incident/redis-memory", "recovery/full-system", "recovery/partial", "incident/traffic-anomaly" },
+    { 285, "### Complete Service Outage", "incident/service-outage", "incident/database-down", "incident/redis-memory",
+      "recovery/full-system", "recovery/partial", "incident/traffic-anomaly" },
     { 331, "### Database Connection Exhaustion", "incident/db-exhaustion" },
     { 361, "### Disk Space Emergency", "incident/disk-space" },
     { 388, "### Payment Processing Failure", "incident/payment-failure" },
@@ -29,7 +32,8 @@ return {
     { 487, "## Incident Response", also = "holds" },
     { 489, "### Incident Commander Checklist", "incident/response", "incident/assess", "incident/postmortem", also = "people" },
     { 518, "## Automated Tasks", also = "holds" },
-    { 520, "### Cron Schedule", "backup/database", "maintenance/log-rotation", "daily/user-metrics", "report/cost-tracking", "monitor/health-poll", "security/certificates", "monthly/database-maintenance", also = "schedule" },
+    { 520, "### Cron Schedule", "backup/database", "maintenance/log-rotation", "daily/user-metrics", "report/cost-tracking",
+      "monitor/health-poll", "security/certificates", "monthly/database-maintenance", also = "schedule" },
     { 546, "## Reference Commands", also = "holds" },
     { 548, "### Quick Diagnostics", "incident/assess" },
     { 563, "### Database Queries", "incident/assess 8", "debug/user-activity 4", also = "code" },

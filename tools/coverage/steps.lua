@@ -11,8 +11,8 @@ return {
     "media-files", "drop-the-scratch-database", "note-that-it-is-proved tell",
   },
   ["deploy/rollback"] = {
-    "look-at-the-last-releases", "see-what-the-database-has-learnt-since", "agree-on-it", "put-it-back", "see-it-serve", "verify-it", "pause",
-    "tell tell-while-it-lasts",
+    "look-at-the-last-releases", "see-what-the-database-has-learnt-since", "agree-on-it", "put-it-back", "see-it-serve", "verify-it",
+    "pause", "tell tell-while-it-lasts",
   },
   ["deploy/verify"] = {
     "ask-how-it-is", "ask-its-endpoints sign-in ask-the-database", "watch-it", "read-its-log", "try-the-flows", "tell",
