@@ -48,7 +48,7 @@ return {
 
   notify = {
     team   = { { slack = secret.env "SLACK_WEBHOOK" } },
-    report = { { email = "ops@media.example.com" } },
+    report = { { email = "ops@media.example.com" } },      -- an address, or a list of them; sent by the server of smtp
     oncall = { { pagerduty = secret.env "PAGERDUTY_KEY" }, { email = "oncall@media.example.com" } },
     status = { { webhook = "https://status.example.com/hooks/media", bearer = secret.env "STATUS_TOKEN" } },      -- the status page
   },

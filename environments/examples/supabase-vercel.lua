@@ -28,7 +28,7 @@ return {
   services = {
     app = {                                -- what nobody supervises: commands, as lists of words or as texts for bash
       start    = { "supervisorctl", "start", "backend" },      -- on this machine it must hand the process to somebody else
-      stop     = { "supervisorctl", "stop", "backend" },
+      stop     = { "supervisorctl", "stop", "backend" },       -- ends when it is down
       restart  = { "supervisorctl", "restart", "backend" },    -- without it: stop, then start
       status   = "supervisorctl status backend | grep -q RUNNING",      -- ends with 0 while it runs
       pid_file = "/run/backend.pid",       -- shows whether it was started anew

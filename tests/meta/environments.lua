@@ -130,6 +130,25 @@ claim("each key of the reference pages stands in an example", function(say)
   if #sorted(known) < 70 then say(("only %d keys were read out of the pages"):format(#sorted(known))) end
 end)
 
+--- Has a key a comment: behind it on its line, or on the line above?
+local function is_explained(name)
+  for _, path in ipairs(EXAMPLES) do
+    local before = ""
+    for _, line in ipairs(source.lines(source.read(path))) do
+      local stands = line:find("%f[%w_]" .. name .. "%s*[=({%[\"]") or line:find("%." .. name .. "%f[^%w_]")
+      if stands and (line:find("--", stands, true) or before:find "^%s*%-%-") then return true end
+      before = line
+    end
+  end
+  return false
+end
+
+claim("each key is explained by a comment beside it, in one example at least", function(say)
+  for _, key in ipairs(sorted(used)) do
+    if not is_explained(key:match "[%w_]+$") then say(key) end
+  end
+end)
+
 claim("there is an example for each of the five runbooks, and the page names each", function(say)
   local page, runbooks = source.read "docs/reference/environments.md", {}
   for _, path in ipairs(EXAMPLES) do
