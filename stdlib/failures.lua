@@ -148,9 +148,9 @@ end
 ---@param span table a duration
 ---@return table rows at, actor, action; newest first
 function failures.audited(db, relation, span)
-  return sql(db):query(sql.format([[SELECT created_at::text AS at, actor, action FROM %I
+  return sql(db):query([[SELECT created_at::text AS at, actor, action FROM ]] .. flags.relation(relation) .. [[
     WHERE created_at > now() - $1::interval AND action ~* 'flag|secret|key|token|password|config|env'
-    ORDER BY created_at DESC LIMIT 20]], relation), { span }, { timeout = SOON })
+    ORDER BY created_at DESC LIMIT 20]], { span }, { timeout = SOON })
 end
 
 --- Files with secrets that were written to lately; what is in them is not read.

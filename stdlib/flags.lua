@@ -17,8 +17,10 @@ flags.ACTIONS = {
   kill = { column = "kill_switch", value = true }, unkill = { column = "kill_switch", value = false },
 }
 
---- "shop.feature_flags" as a statement has it.
-local function relation_of(name)
+--- A table's name as a statement has it.
+---@param name string perhaps with a schema: "shop.feature_flags"
+---@return string
+function flags.relation(name)
   local schema, bare = name:match "^([^.]+)%.(.+)$"
   return schema and sql.format("%I.%I", schema, bare) or sql.format("%I", name)
 end
@@ -30,7 +32,7 @@ end
 function flags.list(p)
   if p.via == "db" then
     if not p.db then fail "parameter 'db' is not given: which database do the flags lie in?" end
-    return sql(p.db):query(("SELECT name, enabled, kill_switch, rollout_percentage FROM %s ORDER BY name"):format(relation_of(p.table)),
+    return sql(p.db):query(("SELECT name, enabled, kill_switch, rollout_percentage FROM %s ORDER BY name"):format(flags.relation(p.table)),
       nil, { timeout = SOON })
   end
   local answer, rows = http(p.api):get(p.route, { timeout = SOON }), { columns = COLUMNS }
@@ -70,7 +72,7 @@ local function write(p, name, column, value)
     http(p.api):post(p.route, { json = { name = name, [column] = value }, timeout = SOON, summary = summary })
     return
   end
-  local statement = ("UPDATE %s SET %s = $2 WHERE name = $1"):format(relation_of(p.table), sql.format("%I", column))
+  local statement = ("UPDATE %s SET %s = $2 WHERE name = $1"):format(flags.relation(p.table), sql.format("%I", column))
   sql(p.db):transaction(function(tx)
     local done = tx:exec(statement, { name, value }, { on_dry = { count = 1 } })
     if done.count ~= 1 then fail("%d rows of %s are named '%s', not one: none was changed", done.count, p.table, name) end

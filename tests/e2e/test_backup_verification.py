@@ -101,9 +101,6 @@ class Backups(AuthorTest):
         self.assertEqual([name for name in self.databases() if name.startswith("test_restore")], [], done)
         self.assertEqual(os.listdir(self.work), [], done)
 
-
-class Whole(Backups):
-
     def test_a_dry_run_changes_nothing_and_shows_each_change(self):
         before = self.fingerprint()
         done = self.verify("-n")
@@ -195,9 +192,6 @@ class Whole(Backups):
         done = self.verify(*config)
         self.expect(done, code=0, out=["OK +checksum", "skipped: parameter 'db' is not given", "skipped: parameter 'staging' is not given"])
         self.expect_clean(done)
-
-
-class Broken(Backups):
 
     def test_a_damaged_backup_is_named_before_anything_is_restored(self):
         self.lab.break_it("backup-corrupt")
@@ -296,9 +290,6 @@ class Broken(Backups):
         self.expect(done, code=1, out=["step 'Agree on the restore'.*cannot connect to 'primary'"])
         self.assertEqual([r for r in self.requests()[self.mark:] if ".dump" in r], [])
 
-
-class Refused(Backups):
-
     def test_without_a_terminal_it_is_refused_and_nothing_is_touched(self):
         before = self.fingerprint()
         done = self.verify()
@@ -325,9 +316,6 @@ class Refused(Backups):
         done = self.verify(*config, "--yes", env={"OTHER_URL": self.lab.env["DATABASE_URL"].replace("127.0.0.1", "localhost")})
         self.expect(done, code=1, out=["'primary' and 'other' are one server", "same_server=true"])
         self.expect_untouched(before, done)
-
-
-class Interrupted(Backups):
 
     def slow_restore(self, seconds):
         """A pg_restore that takes its time after it has restored all."""
@@ -377,9 +365,6 @@ class Interrupted(Backups):
         done = self.opsrun("undo", run, "--yes")
         self.expect(done, code=7, out=["nobody knows whether this happened: restore backup.dump"])
         self.expect_clean(done.out)
-
-
-class Peer(Backups):
 
     def test_setup_pins_the_peer_and_its_lock_names_no_registry(self):
         with open(os.path.join(ROOT, "tests", "lab", "s3", "package-lock.json"), encoding="utf-8") as file:

@@ -46,6 +46,7 @@ class ToggleTest(LabTest):
         self.expect(self.opsrun(*KILL), code=5, text=["--answer agree-on-it=yes"], out=["changed +nothing"])
         terminal = self.terminal(*PLAY, "-p", "action=kill")
         terminal.wait_for(r"Why\?")
+        terminal.wait_for(r"answer \[not said\]: ")
         terminal.send("they fail\n")
         terminal.wait_for("Kill flag new-search")
         terminal.wait_for(r"yes or no \[no\]: ")
