@@ -80,7 +80,8 @@ def start(lab, on_free_port):
     os.mkdir(room, 0o700)
     write_private(os.path.join(room, "authorized_keys"), make_key(os.path.join(room, "user.key")) + "\n")
     keys = {name: make_key(os.path.join(room, f"{name}.key")) for name in NAMES}
-    path = f"SetEnv PATH={lab.path('bin')}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"      # the lab's own commands are there, too
+    # the lab's own commands are there, too; a home of its own, for what the operator's shells load would be loaded for each
+    path = f"SetEnv PATH={lab.path('bin')}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME={room}"
     ports = {}
     for name in NAMES:
         ports[name] = on_free_port(lambda port, name=name: start_server(lab.processes, room, name, port, path))
