@@ -11,12 +11,12 @@ from harness import LabTest, main, start_time  # noqa: E402
 from killing import play_and_kill  # noqa: E402
 
 PLAYBOOK = "scale/connection-pool.lua"
-SOON = ("-p", "watch=200ms", "-p", "sample=100ms", "-p", "calm=200ms", "-p", "poll=100ms", "-p", "settles=20s",
+SOON = ("-p", "watch=500ms", "-p", "sample=50ms", "-p", "calm=200ms", "-p", "poll=100ms", "-p", "settles=20s",
         "-p", "recover=30s")
 PLAY = ("play", PLAYBOOK, "-e", "lab", *SOON)
 SET = (*PLAY, "-p", "workers=1", "-p", "set=yes")
 INSTANCES = ("app", "app-2")
-SMALL, FITS = (2, 2), (6, 6)      # 8 visitors at each instance, at 70 % of it
+SMALL, FITS = (2, 2), (6, 6)      # 8 visitors at each instance are 70 % of it; in so many looks all of them are seen once
 
 
 class PoolTest(LabTest):
