@@ -154,6 +154,14 @@ class LabComesAndGoes(unittest.TestCase):
         self.assertEqual(os.listdir(lab.room), [])
         os.rmdir(lab.room)
 
+    def test_down_ends_also_what_is_deaf_to_its_end(self):
+        lab = Lab().up()
+        lab.break_it("high-cpu", settle=0)
+        with open(os.path.join(lab.directory, "nightly.ready"), encoding="utf-8") as file:
+            said = json.load(file)
+        lab.down()
+        self.assertEqual(alive(dict(zip(said["pids"], said["starts"]))), set())
+
     def test_two_labs_stand_side_by_side(self):
         one, two = Lab().up(), Lab().up()
         try:

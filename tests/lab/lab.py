@@ -306,6 +306,7 @@ def down(lab, quiet=False):
     for name in sorted(lab.processes.names(), key=lambda n: n == "postgres"):
         lab.processes.stop(name)
     app_scenarios.unmount(lab)
+    busy_job.mend(lab)
     memory_leak.leave_group(lab)
     try:
         with open(lab.path("postgres.room"), encoding="utf-8") as file:
