@@ -40,6 +40,12 @@ static bool reserve(struct redis_batch *batch, size_t more) {
   return true;
 }
 
+static char *put_line_end(char *at) {
+  at[0] = '\r';
+  at[1] = '\n';
+  return at + 2;
+}
+
 /* "*3\r\n", "$11\r\n" */
 static char *put_head(char *at, char sign, size_t number) {
   char digits[HEAD_BYTES];
@@ -49,8 +55,7 @@ static char *put_head(char *at, char sign, size_t number) {
   size_t count = (size_t)(digits + sizeof digits - first);
   *at++ = sign;
   memcpy(at, first, count);
-  memcpy(at + count, "\r\n", 2);
-  return at + count + 2;
+  return put_line_end(at + count);
 }
 
 /* hiredis's formatter prints each size with sprintf and copies twice: for a pipeline of many small
@@ -69,8 +74,7 @@ const char *batch_add(struct redis_batch *batch, int argc, const char **argv,
   for (int i = 0; i < argc; i++) {
     at = put_head(at, '$', lengths[i]);
     memcpy(at, argv[i], lengths[i]);
-    memcpy(at + lengths[i], "\r\n", 2);
-    at += lengths[i] + 2;
+    at = put_line_end(at + lengths[i]);
   }
   batch->length = (size_t)(at - batch->out);
   if (batch->expected == 0) batch->first_length = batch->length;
