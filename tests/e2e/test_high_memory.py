@@ -137,7 +137,7 @@ class Killed(LeakTest):
 
     def resumed(self, number, happened):
         # more is used than -p crit=0: whether it leaks need not be measured first
-        run, _ = play_and_kill(self, (*PLAY, "-p", "crit=0", "-p", "watch=100ms", "--yes"), number, happened)
+        run, _ = play_and_kill(self, (*PLAY, "-p", "warn=0", "-p", "crit=0", "-p", "watch=100ms", "--yes"), number, happened)
         done = self.opsrun("resume", run, "--yes", "--stale-ok")
         self.expect(done, out=["OK +growth of the fastest", "CRITICAL +memory used", "DONE"])
         self.assertEqual(len(self.snapshots()), 1, "one is written, and not a second one")

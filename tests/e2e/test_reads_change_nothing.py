@@ -36,7 +36,7 @@ BROKEN = (       # scenario, playbook, parameters: what there is to be mended ma
     ("queue-depth", "incident/queue-depth.lua", "-p", "idempotent=transcode", "-p", "sample=200ms", "-p", "poll=50ms"),
     ("error-rate", "incident/error-rate.lua", "-p", "sample=10m", "-p", "least=4", "-p", "calm=300ms", "-p", "poll=100ms"),
     ("memory-leak", "incident/high-memory.lua", "-p", "growth_mb=0.1", "-p", "interval=100ms", "-p", "watch=300ms", "-p", "warm=0s",
-     "-p", "crit=0"),
+     "-p", "warn=0", "-p", "crit=0"),
     ("slow-queries", "tuning/indexes.lua", "-p", "create=i ON exercises (type)", "-p", "drop=invalid", "-p", "rebuild=exercises_text"),
     ("slow-queries", "tuning/slow-queries.lua", "-p", "log=yes", "-p", "log_for=100ms", "-p", "explain=SELECT 1 FROM exercises"),
     ("pool-exhausted", "scale/connection-pool.lua", "-p", "set=yes", "-p", "watch=200ms", "-p", "sample=100ms", "-p", "calm=200ms"),
