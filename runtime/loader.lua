@@ -184,11 +184,24 @@ local function scan_field(head, name, from)
   end
 end
 
+--- Could what looks like a field be in a comment? `--` in a text, or before words, is in nobody's way.
+local function has_field_in_comment(head, from)
+  local at = head:find("--", from, true)
+  while at do
+    local rest = head:match("^[^\n]*", at + 2)
+    if rest:sub(1, 1) == "[" or rest:find("=", 1, true) and rest:find('"', 1, true) then
+      return true
+    end
+    at = head:find("--", at + 2 + #rest, true)
+  end
+  return false
+end
+
 --- The fields `list` shows, when the header writes them as plain strings as most do: compiling 78
 --- heads costs more than everything else `list` does. nil when there is a comment or a `..` in the way.
 local function scan(head)
   local from = head:find("\nplaybook", 1, true)
-  if not from or head:find("--", from, true) then
+  if not from or has_field_in_comment(head, from) then
     return nil
   end
   local title, title_joined = scan_field(head, "title", from)

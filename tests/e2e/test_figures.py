@@ -5,6 +5,7 @@ on the clock, and what is in the caches. The clock of a quiet one is in docs/BEN
 """
 
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -40,15 +41,17 @@ class Figures(LabTest):
         return times
 
     def test_list_of_78_playbooks_computes_at_most_three_times_as_long_as_an_empty_lua(self):
-        library = os.path.join(self.home, "playbooks", "incident")
+        library, env = os.path.join(self.home, "playbooks", "incident"), self.environ()
         os.makedirs(library)
-        for number in range(PLAYBOOKS):
-            shutil.copy(os.path.join(ROOT, "playbooks", PLAYBOOK),
-                        os.path.join(library, f"copy-{number:02}.lua"))
-        env = self.environ()
-        listed = subprocess.run([OPSRUN, "list"], cwd=self.home, env=env, stdout=subprocess.PIPE,
-                                stdin=subprocess.DEVNULL, text=True, check=True).stdout
-        self.assertEqual(listed.count("copy-"), PLAYBOOKS, listed)
+
+        def listed():
+            out = subprocess.run([OPSRUN, "list"], cwd=self.home, env=env, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                 text=True, check=True).stdout
+            return len(re.findall(r"\S+/\S+\.lua ", out))
+
+        for number in range(PLAYBOOKS - listed()):      # beside those that come with opsrun
+            shutil.copy(os.path.join(ROOT, "playbooks", PLAYBOOK), os.path.join(library, f"copy-{number:02}.lua"))
+        self.assertEqual(listed(), PLAYBOOKS)
         pairs = [(self.time_of([OPSRUN, "list"], env, 1)[0], self.time_of(["lua5.4", "-e", ""], env, 1)[0]) for _ in range(60)]
         ours, lua = (quick(column) for column in zip(*pairs))      # in turns: what slows one slows the other
         print(f"list of {PLAYBOOKS}: {ours:.1f} ms, lua5.4 -e '': {lua:.1f} ms, {ours / lua:.1f} times")

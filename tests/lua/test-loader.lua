@@ -122,6 +122,9 @@ t.test("a head is read without running the rest, whatever follows", function()
     ["c.lua"] = "return 1",
     ["d.lua"] = "local = 1",
     ["e.lua"] = '\nplaybook {\n  title = "x",   respond = "5m",\n  about = "one "\n    .. "two",\n}\n',
+    ["f.lua"] = '\nplaybook {\n  -- severity = "low"\n  title = "x -- y", severity = "high", -- was "low"\n}\n',
+    ["g.lua"] = '\nplaybook {\n  --[[ title = "old",\n  ]] title = "new",\n}\n',
+    ["h.lua"] = '\nplaybook {\n  title = "runs --standing", -- none = "less"\n}\n',
   } }).host
   t.equal(loader.head(host, "a.lua").severity, "high")
   t.equal(loader.head(host, "b.lua").title, "one line")
@@ -129,4 +132,8 @@ t.test("a head is read without running the rest, whatever follows", function()
   t.contains(select(2, loader.head(host, "d.lua")), "d.lua:1:")
   t.equal(loader.head(host, "e.lua").respond, "5m")
   t.equal(loader.head(host, "e.lua").about, "one two")
+  t.equal(loader.head(host, "f.lua").severity, "high", "what a comment says is no field")
+  t.equal(loader.head(host, "f.lua").title, "x -- y")
+  t.equal(loader.head(host, "g.lua").title, "new")
+  t.equal(loader.head(host, "h.lua").title, "runs --standing")
 end)
