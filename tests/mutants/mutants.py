@@ -41,8 +41,8 @@ MUTANTS = [
         "name": "in-doubt-made-again",
         "promise": "a change in doubt is never made again unasked",
         "file": "runtime/doubt.lua",
-        "old": "  local word, why, value = adapter_says(services, row, begin)\n",
-        "new": "  local word, why, value = \"not done\", adapter_says(services, row, begin)\n",
+        "old": "  local word, why, value = adapter_says(adapter, row.verb, begin)\n",
+        "new": "  local word, why, value = \"not done\", adapter_says(adapter, row.verb, begin)\n",
         "tests": ["e2e/test_resume"],
     },
     {
@@ -639,10 +639,10 @@ MUTANTS = [
     {
         "name": "an-empty-table-is-a-few-rows-off",
         "promise": "a table that was restored without its rows is found",
-        "file": "stdlib/backups.lua",
+        "file": "stdlib/restores.lua",
         "old": "off == 0 or off <= FEW and there.rows > 0",
         "new": "off == 0 or off <= FEW",
-        "tests": ["lua/test-stdlib-backups"],
+        "tests": ["lua/test-stdlib-restores"],
     },
     # -- what runs leave behind ---------------------------------------------------------------------
     {
