@@ -226,6 +226,10 @@ class Fingerprint(WorldTest):
                     self.rehearse(playbook, *words, expected=GOES_ON.get(scenario))
         print(f"{self.rehearsed} rehearsals of {len(playbooks)} playbooks, 0 differences")
 
+
+class Control(WorldTest):
+    """A lab of its own: what mends a broken one may end its victims."""
+
     def test_the_fingerprint_is_not_blind(self):
         unseen, some = [], touches.all_touches(self.lab.env, self.world.playground)[::SAMPLE]
         before = self.world.look()
