@@ -2,6 +2,7 @@
 --- begin record; then the playbook's `happened` says; then a person; else it stays unknown and the run stops.
 local context = require "runtime.context"
 local errors = require "runtime.errors"
+local trace = require "runtime.trace"
 local doubt = {}
 
 --- The function by which the playbook says of it: the option of the effect, of the ensure around it, of its step.
@@ -51,7 +52,7 @@ end
 ---@param begin table its begin record
 ---@return {happened: boolean, by: string, value: any}? answer nil: nobody can say
 function doubt.find_out(run, met, begin)
-  local word, _, value = adapter_says(met.adapter, met.verb, begin)
+  local word, _, value = trace.beside("look for " .. met.verb, adapter_says, met.adapter, met.verb, begin)
   if word == "done" or word == "not done" then
     return { happened = word == "done", by = "found out", value = value }
   end

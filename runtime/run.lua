@@ -183,7 +183,7 @@ end
 
 --- Ends what a run's adapters hold: connections, samples to be kept.
 function run_of.close(run)
-  trace.close(function()
+  trace.beside("goodbye", function()
     for _, adapter in pairs(run.adapters) do
       if adapter.close then
         pcall(adapter.close)

@@ -27,13 +27,15 @@ function trace.open(host, gate)
   end
 end
 
---- Ends what is held, connections say goodbye: marked as well, since it is no effect and is sent all the same.
----@param fn fun()
-function trace.close(fn)
+--- What is no effect and goes outside all the same, marked as well: connections that say goodbye, a look for what a
+--- killed run had begun.
+---@param name string
+---@param fn function called with ...; its results
+function trace.beside(name, fn, ...)
   if trace.mark then
-    return marked(trace.mark, "goodbye", fn)
+    return marked(trace.mark, name, fn, ...)
   end
-  return fn()
+  return fn(...)
 end
 
 return trace
