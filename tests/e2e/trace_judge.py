@@ -42,12 +42,15 @@ def whole_lines(lines):
         else:
             yield [pid, text]
 
+UNREAD = re.compile(r"(?:clone3\(|mkdir\(|openat\([^,]*, )0x")
+
 
 class Judge:
-    """Takes the lines of one run; `outside` is what acted outside the marks, `effects` how many effects were marked."""
+    """Takes the lines of one run; `outside` is what acted outside the marks, `effects` how many effects were marked.
+    `unread`: a tracer that is not root sees addresses where texts are, since opsrun lets nobody look into its memory."""
 
     def __init__(self, home):
-        self.home, self.open, self.effects, self.inside, self.outside = home, 0, 0, 0, []
+        self.home, self.open, self.effects, self.inside, self.outside, self.unread = home, 0, 0, 0, [], False
 
     def read(self, path):
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -56,6 +59,9 @@ class Judge:
         for pid, text in calls[1:]:
             if pid not in ours:
                 continue
+            if UNREAD.match(text):
+                self.unread, self.outside = True, []
+                return self
             made = re.match(r"clone3?\(.*\) += (\d+)", text)
             if made and "CLONE_THREAD" in text:
                 ours.add(made.group(1))
@@ -63,7 +69,7 @@ class Judge:
             mark = MARK.match(text)
             if mark:
                 self.open += 1 if mark.group(1) == "begin" else -1
-                self.effects += mark.group(1) == "begin" and mark.group(2) != "goodbye"
+                self.effects += mark.group(1) == "begin" and not mark.group(2).startswith(("goodbye", "look for "))
             elif self.acts(text):
                 self.inside += self.open > 0
                 if self.open == 0:
@@ -82,6 +88,9 @@ class Judge:
             return not self.is_quiet(rest) and not re.search(r"UDP.*:53>|NETLINK", rest)
         if call in ("open", "openat", "openat2"):
             return bool(re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC|APPEND)", rest)) and not self.is_quiet(rest)
+        made = call in ("mkdir", "mkdirat") and re.match(r'(?:AT_FDCWD[^,]*, )?"([^"]*)"', rest)
+        if made and f"{self.home}/".startswith(made.group(1).rstrip("/") + "/"):
+            return False      # the run's folder is made with all that lead there
         return bool(CHANGES_FILES.match(call)) and not self.is_quiet(rest)
 
     def is_quiet(self, rest):

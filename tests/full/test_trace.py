@@ -56,7 +56,7 @@ class Suite(unittest.TestCase):
         with open(self.wrapper, "w", encoding="utf-8") as file:
             file.write(WRAPPER.format(opsrun=OPSRUN, room=self.room, calls=CALLS))
         os.chmod(self.wrapper, os.stat(self.wrapper).st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-        self.runs, self.effects, self.inside, self.outside = 0, 0, 0, []
+        self.runs, self.effects, self.inside, self.outside, self.unread = 0, 0, 0, [], 0
 
     def play(self, path):
         """Runs one test file with the wrapper as its opsrun. Returns how many of its tests passed, and how many there are."""
@@ -78,6 +78,7 @@ class Suite(unittest.TestCase):
             if os.path.exists(trace) and os.path.getsize(trace) > 0:
                 judged = Judge(home).read(trace)
                 self.runs += 1
+                self.unread += judged.unread
                 self.effects += judged.effects
                 self.inside += judged.inside
                 if words.split()[:1] and words.split()[0] not in PLAYS_NOTHING:
@@ -108,11 +109,12 @@ class Suite(unittest.TestCase):
                 print(f"{name}: {good} of {some} tests, {self.runs - runs} runs, {self.effects - effects} effects, "
                       f"{len(self.outside) - outside} calls outside", flush=True)
         print(f"{self.runs} runs of opsrun in {there} tests ({passed} pass with a tracer): {self.effects} effects, {self.inside} calls"
-              f" inside them, {len(self.outside)} outside")
+              f" inside them, {len(self.outside)} outside; {self.unread} runs of another user's could not be read")
         kinds = {re.sub(r"\d+", "N", text): text for text in self.outside}      # one example of each
         self.assertEqual(list(kinds), [], "\n".join(list(kinds.values())[:60]))
         self.assertGreaterEqual(passed, 0.9 * there, "the tests are what plays")
         self.assertGreater(self.runs, 0)
+        self.assertLessEqual(self.unread, 3)
 
 
 if __name__ == "__main__":
