@@ -19,7 +19,7 @@ CHANGES_FILES = re.compile(r"(unlink|rename|mkdir|rmdir|link|symlink|mknod|chmod
 ALWAYS = ("kill", "tkill", "tgkill", "pidfd_send_signal", "rt_sigqueueinfo", "ptrace", "process_vm_writev", "sethostname", "settimeofday",
           "clock_settime", "reboot", "init_module", "shmget", "msgget", "msgsnd", "semop", "mq_open", "mq_timedsend", "io_uring_setup",
           "setpriority", "sched_setaffinity", "sched_setscheduler", "ioprio_set", "listen", "bind", "execve", "execveat", "fork", "vfork")
-QUIET_TARGETS = re.compile(r"(pipe:|anon_inode:|/dev/(pts/|tty|null)|\d+<pipe)")
+QUIET_TARGETS = re.compile(r"(pipe:|anon_inode:|/dev/(pts/|tty|null|full)|\d+<pipe)")
 MARK = re.compile(r'write\(-1, "opsrun (begin|finish) ([^"]*)"')
 LINE = re.compile(r"^(\d+) +(.*)$")
 

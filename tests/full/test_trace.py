@@ -24,6 +24,7 @@ from trace_judge import CALLS, Judge  # noqa: E402
 LEFT_OUT = {
     "test_bench": "speed", "test_bench_journal": "speed", "test_bench_reads": "speed", "test_figures": "speed",
     "test_mutants": "plays nothing", "test_reachable": "plays nothing", "test_lab": "plays nothing",
+    "test_settle": "asks the adapters through a command of its own, where no gate is",
     "test_runaway": "takes minutes under a tracer that counts every call of a loop",
 }
 WITHIN = 900               # seconds one test file may take
