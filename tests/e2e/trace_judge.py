@@ -95,4 +95,6 @@ class Judge:
 
     def is_quiet(self, rest):
         """Is its target the run's own folder, the terminal or the loop? A descriptor stands with its path: 5</a/b>."""
+        if re.match(r"[12]<", rest):
+            return True      # standard output and error, wherever they go
         return self.home in rest or bool(QUIET_TARGETS.search(rest.split(",", 2)[0] + "," + (rest.split(",", 2) + ["", ""])[1]))
