@@ -31,7 +31,7 @@ WITHIN = 900               # seconds one test file may take
 
 # What may act outside of an effect, and why.
 PLAYS_NOTHING = ("doctor",)            # it is asked to try every connection, and says so
-BY_THE_ENVIRONMENT = {"test_secrets": r"clone3\("}      # a parameter that is a secret.command's: known before there is a run
+BY_THE_ENVIRONMENT = {"test_secrets": r"clone3\(", "test_proc_secrets": r"clone3\("}      # a parameter that is a secret.command's: known before there is a run
 
 # The process keeps its id, its parent and its signals: the tracer is nobody's child. Who is traced already is let be.
 WRAPPER = """#!/bin/sh
