@@ -3,6 +3,7 @@
 local errors = require "runtime.errors"
 local journal = require "runtime.journal"
 local report = require "runtime.report"
+local trace = require "runtime.trace"
 local rehearsal = {}
 
 --- Raises `refused` where nothing is ever rehearsed. Before anything of the run is there.
@@ -56,7 +57,7 @@ end
 function rehearsal.let_go(run, current, why)
   local gone = 0
   for _, adapter in pairs(run.rehearse and run.adapters or {}) do
-    gone = gone + (adapter.let_go and adapter.let_go() or 0)
+    gone = gone + (adapter.let_go and trace.beside("goodbye", adapter.let_go) or 0)
   end
   if gone > 0 then
     lose(run, current, ("nothing is held across %s: what was rehearsed so far is gone, from here on checks are undetermined"):format(why))
