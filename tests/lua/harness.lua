@@ -85,4 +85,20 @@ function harness.raises(fn, ...)
   return err
 end
 
+local COMMON = { ipairs = ipairs, pairs = pairs, math = math, table = table, tonumber = tonumber, tostring = tostring }
+
+--- A module of the standard library in a world of pretend primitives.
+---@param path string
+---@param more table the primitives, by name; beside them there are only the basic functions
+function harness.load(path, more)
+  local env = {}
+  for name, value in pairs(COMMON) do
+    env[name] = value
+  end
+  for name, value in pairs(more) do
+    env[name] = value
+  end
+  return assert(loadfile(path, "t", env))()
+end
+
 return harness

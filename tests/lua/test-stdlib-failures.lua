@@ -2,25 +2,16 @@
 --- flag, which cause and which playbook; which switches are remembered.
 local t = require "harness"
 
-local COMMON = { ipairs = ipairs, pairs = pairs, math = math, table = table, tonumber = tonumber, tostring = tostring }
-
-local function load_with(path, more)
-  local env = {}
-  for name, value in pairs(COMMON) do env[name] = value end
-  for name, value in pairs(more) do env[name] = value end
-  return assert(loadfile(path, "t", env))()
-end
-
-local flags = load_with("stdlib/flags.lua", {})
+local flags = t.load("stdlib/flags.lua", {})
 
 --- Modules it requires, as far as a claim needs them.
 local function load_failures(modules, more)
   modules = modules or {}
   local known = { assessment = { ERRORS = { "ERROR" } }, flags = flags, health = {}, traffic = {},
-                  slowness = load_with("stdlib/slowness.lua", { require = function() return {} end }) }
+                  slowness = t.load("stdlib/slowness.lua", { require = function() return {} end }) }
   local env = { require = function(name) return modules[name] or known[name] end, note = function() end }
   for name, value in pairs(more or {}) do env[name] = value end
-  return load_with("stdlib/failures.lua", env)
+  return t.load("stdlib/failures.lua", env)
 end
 
 t.test("fewer requests than the floor are no rate; figures of an application have none to count", function()
@@ -127,7 +118,7 @@ end)
 t.test("the last hundred switches are remembered, the newest first, and only lately made ones are told", function()
   local kept
   local moment = setmetatable({ epoch = 1000 }, { __sub = function(_, seconds) return "ago " .. seconds end })
-  local remembering = load_with("stdlib/flags.lua", {
+  local remembering = t.load("stdlib/flags.lua", {
     now = function() return moment end,
     state = function() return {
       update = function(_, _, fn) kept = fn(kept) end,

@@ -2,15 +2,6 @@
 --- when nobody came, and which cause is named.
 local t = require "harness"
 
-local COMMON = { ipairs = ipairs, pairs = pairs, math = math, table = table, tonumber = tonumber, tostring = tostring }
-
-local function load_with(path, more)
-  local env = {}
-  for name, value in pairs(COMMON) do env[name] = value end
-  for name, value in pairs(more) do env[name] = value end
-  return assert(loadfile(path, "t", env))()
-end
-
 local MOMENT = setmetatable({}, { __sub = function() return { seconds = 0 } end, __add = function(self) return self end })
 
 local function load_traffic(more)
@@ -24,7 +15,7 @@ local function load_traffic(more)
     end,
   }
   for name, value in pairs(more or {}) do env[name] = value end
-  return load_with("stdlib/traffic.lua", env)
+  return t.load("stdlib/traffic.lua", env)
 end
 
 t.test("percentiles of counted times are the times below which so many requests were", function()
@@ -99,7 +90,7 @@ t.test("where too few visitors came our own requests tell, and one that is not a
 end)
 
 t.test("the cause named is what is out of order itself, then a fresh deployment, then the application", function()
-  local slowness = load_with("stdlib/slowness.lua", { require = function() return {} end })
+  local slowness = t.load("stdlib/slowness.lua", { require = function() return {} end })
   local bad, good = { { what = "cache hits", verdict = "warning" } }, { { what = "database", verdict = "ok" } }
   t.equal(slowness.cause { database = good, cache = bad, host = bad, deploy = { fresh = true } }, "cache")
   t.equal(slowness.cause { database = good, deploy = { fresh = true } }, "deploy")
